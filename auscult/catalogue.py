@@ -1,0 +1,111 @@
+"""The catalogue: every part that a recipe can name, as ``name -> "module:Class"``. Importing it imports nothing.
+
+A recipe may also name a class of the user's own package, ``my_pkg.nets.MyNet``; a checkpoint that does is only
+opened when that package is declared trusted.
+"""
+
+import importlib
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+
+from auscult.errors import RecipeError, TrustError, nearest
+
+CATALOGUE: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "method": {
+            "Regression": "auscult.methods.regression:Regression",
+            "ScoreModel": "auscult.methods.score:ScoreModel",
+        },
+        "net": {
+            "BandGRU": "auscult.nets.bandgru:BandGRU",
+            "GTCRN": "auscult.nets.gtcrn:GTCRN",
+            "NCSNpp": "auscult.nets.ncsnpp:NCSNpp",
+        },
+        "features": {"CompressedSTFT": "auscult.features.spectral:CompressedSTFT"},
+        "path": {"OUVE": "auscult.paths.ouve:OUVE"},
+        "parametrisation": {
+            "NegativeScore": "auscult.methods.parametrisation:NegativeScore",
+            "ScaledScore": "auscult.methods.parametrisation:ScaledScore",
+            "Denoiser": "auscult.methods.parametrisation:Denoiser",
+            "DataPrediction": "auscult.methods.parametrisation:DataPrediction",
+        },
+        "objective": {
+            "ScoreMatching": "auscult.methods.objective:ScoreMatching",
+            "DenoiserMatching": "auscult.methods.objective:DenoiserMatching",
+            "DataMatching": "auscult.methods.objective:DataMatching",
+        },
+        "sampler": {
+            "PredictorCorrector": "auscult.samplers.predictor_corrector:PredictorCorrector",
+            "DDIM": "auscult.samplers.few_step:DDIM",
+            "Ancestral": "auscult.samplers.few_step:Ancestral",
+            "Multistep": "auscult.samplers.few_step:Multistep",
+        },
+        "loss": {
+            "CompressedSpectrum": "auscult.losses.spectral:CompressedSpectrum",
+            "LimitedSISDR": "auscult.losses.waveform:LimitedSISDR",
+            "L1": "auscult.losses.waveform:L1",
+        },
+        "data": {
+            "Mixture": "auscult.data.pairs:Mixture",
+            "Pairs": "auscult.data.pairs:Pairs",
+        },
+        "degradation": {
+            "AddNoise": "auscult.degrade.noise:AddNoise",
+            "ColouredNoise": "auscult.degrade.noise:ColouredNoise",
+            "Room": "auscult.degrade.room:Room",
+            "Gain": "auscult.degrade.channel:Gain",
+            "BandLimit": "auscult.degrade.channel:BandLimit",
+            "Clipping": "auscult.degrade.channel:Clipping",
+        },
+        "metric": {
+            "pesq": "auscult.metrics.intrusive:PesqWideband",
+            "estoi": "auscult.metrics.intrusive:ExtendedStoi",
+            "si_sdr": "auscult.metrics.intrusive:SiSdr",
+        },
+        "schedule": {
+            "Constant": "auscult.train.schedule:Constant",
+            "WarmupCosine": "auscult.train.schedule:WarmupCosine",
+            "StepDecay": "auscult.train.schedule:StepDecay",
+            "Plateau": "auscult.train.schedule:Plateau",
+        },
+    }
+)
+
+TARGETS: Mapping[str, str] = MappingProxyType({name: at for kind in CATALOGUE.values() for name, at in kind.items()})
+
+
+def find(name: str) -> type:
+    """The class a recipe names: of the catalogue, or ``package.module.Class`` of the user's own.
+
+    Raises:
+        RecipeError: unknown name, or a class that cannot be imported.
+    """
+    if name in TARGETS:
+        module, _, attribute = TARGETS[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    if "." not in name:
+        message = f"'{name}' is not in the catalogue{nearest(name, TARGETS)}"
+        raise RecipeError(f"{message}; give one of `auscult models --parts`, or package.module.Class of your own")
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise RecipeError(f"'{name}' cannot be imported ({error}); is its package installed or on the path?") from error
+    if not isinstance(found, type):
+        raise RecipeError(f"'{name}' is a {type(found).__name__}, a class is needed")
+    return found
+
+
+def check_trust(names: Collection[str], trust: Collection[str], origin: str) -> None:
+    """Refuse classes from outside auscult in a file, unless their package is declared trusted.
+
+    Raises:
+        TrustError: a name is neither in the catalogue nor in a trusted package.
+    """
+    for name in names:
+        package = name.partition(".")[0]
+        if name not in TARGETS and package not in trust:
+            raise TrustError(
+                f"{origin}: asks for the class '{name}' from outside auscult, which would run its code; "
+                f"if you trust it, add --trust {package}"
+            )

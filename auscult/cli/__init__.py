@@ -1,0 +1,55 @@
+"""The command line. Commands import what they need when they run, so that ``--help`` is immediate."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from auscult.cli import enhance, evaluate, show, train
+from auscult.errors import AuscultError
+from auscult.version import __version__
+
+app = typer.Typer(
+    name="auscult",
+    help="Restore degraded speech; train, score and inspect restoration models.",
+    epilog="Start with:  auscult enhance my.wav      Then:  auscult COMMAND --help",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(enhance.enhance)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(show.models)
+app.add_typer(show.recipes, name="recipes")
+app.command()(show.info)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"auscult {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; what a user can mend is printed in one line, with exit code 2."""
+    try:
+        app()
+    except AuscultError as error:
+        typer.secho(f"auscult: {error}", fg="red", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,179 @@
+"""``auscult enhance``."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from auscult.cli.shared import Device, Json, Set, Trust, print_json, print_table
+
+if TYPE_CHECKING:
+    from auscult.restore.engine import Report
+    from auscult.restore.folder import Outcome
+
+
+class OnClip(str, Enum):
+    """What to do with samples over full scale."""
+
+    limit = "limit"
+    float = "float"
+    keep = "keep"
+
+
+class Weights(str, Enum):
+    """Which weights of a checkpoint to use."""
+
+    auto = "auto"
+    ema = "ema"
+    net = "net"
+
+
+def enhance(
+    inputs: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER...", help="Recordings, or folders of them.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File or folder to write. Default: NAME-enhanced beside it.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="default (built in), a checkpoint, or a run folder.")
+    ] = "default",
+    strength: Annotated[float, typer.Option(help="0 keeps the original, 1 restores fully, between mixes.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="For generative models: the same seed gives the same answer.")] = 0,
+    on_clip: Annotated[
+        OnClip, typer.Option(help="Samples over full scale: bend them under it, write float, or clip them.")
+    ] = OnClip.limit,
+    overwrite: Annotated[bool, typer.Option(help="Redo files whose output exists.")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Files of equal length restored side by side.")] = 1,
+    settings: Set = None,
+    device: Device = "auto",
+    weights: Annotated[Weights, typer.Option(help="Averaged or raw weights of a checkpoint.")] = Weights.auto,
+    chunk_s: Annotated[float, typer.Option(help="Chunk length for models that need whole signals, seconds.")] = 10.0,
+    overlap_s: Annotated[float, typer.Option(help="Overlap of chunks, cross-faded, seconds.")] = 1.0,
+    trust: Trust = None,
+    json: Json = False,
+) -> None:
+    """Restore recordings: same rate, channels, length and level, cleaner speech.
+
+    Any rate, any number of channels, any length (memory does not grow with it). The built-in model needs no GPU and
+    no download. Finished files are skipped, so an interrupted folder is continued by the same command; a broken file
+    does not stop the others (they are listed at the end, exit code 1).
+
+        auscult enhance interview.wav
+        auscult enhance talks/ -o clean/ --strength 0.8
+        auscult enhance noisy.flac --model runs/score-small-1a2b3c4d --set sampler.steps=10
+    """
+    from auscult.restore import load
+    from auscult.restore.engine import Settings
+    from auscult.restore.folder import Failed, plan, run
+
+    jobs = plan(inputs, output)
+    restorer = load(model, device, trust or (), settings or (), weights.value, chunk_s, overlap_s)
+    choices = Settings(strength, seed, on_clip.value)
+    with _Progress(restorer, sum(1 for _ in jobs), quiet=json) as progress:
+        outcomes = []
+        for outcome in run(restorer, jobs, choices, batch, overwrite):
+            outcomes.append(outcome)
+            progress.done(outcome.job.source)
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
+    if len(jobs) == 1 and failures:
+        raise failures[0].error
+    if json:
+        print_json([_as_json(outcome) for outcome in outcomes])
+    else:
+        _print(outcomes)
+    if failures:
+        raise typer.Exit(1)
+
+
+class _Progress:
+    """A bar over files and seconds of audio, on the terminal only."""
+
+    def __init__(self, restorer: Any, files: int, quiet: bool):
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
+        self._task = self._bar.add_task("restoring", total=files, state="")
+        restorer.on_progress = self._seconds
+
+    def _seconds(self, seconds: float) -> None:
+        self._bar.update(self._task, state=f"{seconds:.0f} s of this file")
+
+    def done(self, source: Path) -> None:
+        self._bar.update(self._task, advance=1, description=source.name)
+
+    def __enter__(self) -> _Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+
+def _print(outcomes: list[Outcome]) -> None:
+    from auscult.restore.engine import Report
+    from auscult.restore.folder import Failed, Skipped
+
+    reports = [o for o in outcomes if isinstance(o, Report)]
+    if reports:
+        columns = ["restored", "length", "rate", "level", "noise floor", "speed"]
+        print_table(columns, [_row(report) for report in reports])
+    for report in reports:
+        if report.overs.count:
+            typer.echo(
+                f"{report.job.output}: {report.overs.count} samples over full scale (peak {report.overs.peak:.2f}); "
+                "see --on-clip"
+            )
+    if skipped := sum(isinstance(o, Skipped) for o in outcomes):
+        typer.echo(f"{skipped} of {len(outcomes)} skipped: the output exists (--overwrite redoes them)")
+    failures = [o for o in outcomes if isinstance(o, Failed)]
+    for failure in failures:
+        typer.secho(f"failed: {failure.error}", fg="red", err=True)
+    if failures:
+        typer.secho(f"{len(failures)} of {len(outcomes)} files failed", fg="red", err=True)
+
+
+def _row(report: Report) -> list[str]:
+    from auscult.units import duration
+
+    before, after = report.before, report.after
+    return [
+        str(report.job.output),
+        duration(report.duration_s),
+        f"{report.rate_hz / 1000:g} kHz" + (f" x{report.channels}" if report.channels > 1 else ""),
+        f"{before.mean_db:.1f} -> {after.mean_db:.1f} dB",
+        f"{before.floor_db:.1f} -> {after.floor_db:.1f} dB",
+        f"{report.speed:.0f}x",
+    ]
+
+
+def _as_json(outcome: Outcome) -> dict[str, Any]:
+    from auscult.restore.engine import Report
+    from auscult.restore.folder import Failed
+
+    files = {"source": str(outcome.job.source), "output": str(outcome.job.output)}
+    if isinstance(outcome, Failed):
+        return {**files, "status": "failed", "error": str(outcome.error)}
+    if not isinstance(outcome, Report):
+        return {**files, "status": "skipped"}
+    return {
+        **files,
+        "status": "restored",
+        "rate_hz": outcome.rate_hz,
+        "channels": outcome.channels,
+        "duration_s": outcome.duration_s,
+        "elapsed_s": outcome.elapsed_s,
+        "before": vars(outcome.before),
+        "after": vars(outcome.after),
+        "over_full_scale": outcome.overs.count,
+        "peak": outcome.overs.peak,
+    }

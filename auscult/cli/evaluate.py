@@ -1,0 +1,101 @@
+"""``auscult evaluate``."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from auscult.cli.shared import Json, print_json, print_table
+
+if TYPE_CHECKING:
+    from auscult.evaluate.score import Row
+
+
+def evaluate(
+    clean: Annotated[Path, typer.Option(help="Folder of clean references.")],
+    enhanced: Annotated[
+        list[str], typer.Option(help="Folder of restored files, DIR or DIR=NAME. Repeatable for several systems.")
+    ],
+    noisy: Annotated[Path | None, typer.Option(help="Folder of the inputs, scored as a system of its own.")] = None,
+    metrics: Annotated[str, typer.Option(help="Comma-separated: pesq, estoi, si_sdr, or package.module.Class.")] = "",
+    out: Annotated[Path, typer.Option("--out", "-o", help="CSV file with a row an item and system.")] = Path(
+        "scores.csv"
+    ),
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    json: Json = False,
+) -> None:
+    """Score restored files against their clean references.
+
+    Files are matched by name; what does not match, differs in length or rate stops the evaluation before it starts. A
+    metric that fails on an item (silence, too short) is named, counted and left out of the mean, never scored zero.
+
+        auscult evaluate --clean test/clean --noisy test/noisy --enhanced restored/
+    """
+    from rich.progress import track
+
+    from auscult.evaluate.score import default_metrics, run, tasks_of
+
+    systems = {"noisy": noisy} if noisy is not None else {}
+    for given in enhanced:
+        folder, _, name = given.partition("=")
+        systems[name or Path(folder).name] = Path(folder)
+    names = [name.strip() for name in metrics.split(",")] if metrics else default_metrics()
+    tasks = tasks_of(clean, systems)
+    scored = run(tasks, names, workers)
+    rows = list(track(scored, "scoring", len(tasks), transient=True, disable=json))
+    _write(out, rows)
+    if json:
+        print_json({"file": str(out), "systems": {system: _summary(rows, system) for system in systems}})
+        return
+    print_table(["system", "items", *rows_metrics(rows)], [_line(rows, system) for system in systems])
+    for row in rows:
+        for metric, reason in row.failures.items():
+            typer.secho(f"no {metric} for {row.system}/{row.item}: {reason}", fg="yellow", err=True)
+    typer.echo(f"per item: {out}")
+
+
+def rows_metrics(rows: list[Row]) -> list[str]:
+    """Names of all metrics that occur, in order."""
+    return list(dict.fromkeys(name for row in rows for name in (*row.scores, *row.failures)))
+
+
+def _summary(rows: list[Row], system: str) -> dict[str, object]:
+    from auscult.evaluate.score import mean
+
+    own = [row for row in rows if row.system == system]
+    means = {name: mean(own, name) for name in rows_metrics(own)}
+    return {"items": len(own), "means": means, "failed": {row.item: row.failures for row in own if row.failures}}
+
+
+def _line(rows: list[Row], system: str) -> list[str]:
+    from auscult.evaluate.score import mean
+
+    own = [row for row in rows if row.system == system]
+    cells = []
+    for name in rows_metrics(rows):
+        scored = sum(name in row.scores for row in own)
+        note = "" if scored == len(own) else f" ({scored} of {len(own)})"
+        cells.append(f"{mean(own, name):.3f}{note}")
+    return [system, str(len(own)), *cells]
+
+
+def _write(path: Path, rows: list[Row]) -> None:
+    from auscult.errors import OutputError
+
+    columns = rows_metrics(rows)
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(aside, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["system", "item", *columns, "failed"])
+            for row in rows:
+                failed = "; ".join(f"{name}: {reason}" for name, reason in row.failures.items())
+                writer.writerow([row.system, row.item, *(row.scores.get(name, "") for name in columns), failed])
+        os.replace(aside, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error})") from error

@@ -1,0 +1,43 @@
+"""Options and output that several commands share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of tables for people.")]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option("--trust", metavar="PACKAGE", help="Allow a checkpoint to use classes of this package. Repeatable."),
+]
+Device = Annotated[str, typer.Option(help="Where torch runs: auto, cpu, cuda, cuda:1, mps.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Override a value by dotted name. Repeatable.")
+]
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(value, indent=1, default=str))
+
+
+def print_table(columns: list[str], rows: list[list[str]], title: str = "", numeric: int = 1) -> None:
+    """A table; columns from number ``numeric`` on are right-aligned."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i >= numeric else "left", no_wrap=i > 0)
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+
+
+def paths(inputs: list[Path] | None) -> list[Path]:
+    """Positional paths, as given."""
+    return list(inputs or [])

@@ -1,0 +1,218 @@
+"""Pairs of clean and noisy speech: recorded ones from folders or a manifest, and mixtures made on the fly.
+
+Both kinds answer one question: *give item ``index`` for this key*. The key decides crop and degradations, so an
+item's content depends on (seed, epoch, index) alone, and the noise is new every epoch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+from numpy import ndarray
+
+from auscult.audio.clip import find_audio, probe
+from auscult.audio.level import rms_db
+from auscult.audio.resample import fit_length
+from auscult.data.bank import BankSpec, FileBank, Mono, OtherRates
+from auscult.data.manifest import Entry, located, match_names, read_rows, select
+from auscult.degrade.base import Banks, Degradation, Drawn, Signal, Unusable, degrade
+from auscult.errors import DataError
+from auscult.rng import Key
+
+SILENCE_DB = -60.0
+"""A crop whose clean speech has a lower RMS level teaches nothing and has no SNR: another one is drawn."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One item. ``length`` counts the samples before zero-padding, ``crop_start`` where the crop began."""
+
+    clean: Float32[ndarray, "C T"]
+    noisy: Float32[ndarray, "C T"]
+    rate_hz: int
+    name: str
+    crop_start: int
+    length: int
+    provenance: tuple[Drawn, ...] = ()
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Items of equal length, stacked. ``valid`` is false where no usable item was found."""
+
+    clean: Float32[ndarray, "B C T"]
+    noisy: Float32[ndarray, "B C T"]
+    lengths: Int64[ndarray, " B"]
+    crop_start: Int64[ndarray, " B"]
+    valid: Bool[ndarray, " B"]
+    positions: tuple[int, ...]
+    names: tuple[str, ...]
+    provenance: tuple[tuple[Drawn, ...], ...]
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+
+class PairSource(ABC):
+    """Where training and validation pairs come from."""
+
+    rate_hz: int
+    crop_s: float | None
+    """Length of an item; None gives whole recordings."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Items an epoch."""
+
+    @abstractmethod
+    def pair(self, index: int, key: Key) -> Pair:
+        """Item ``index``, cropped and degraded as ``key`` decides.
+
+        Raises:
+            Unusable: this draw gives no usable item.
+        """
+
+    @abstractmethod
+    def unreadable(self) -> Mapping[str, str]:
+        """Files that were left out, with the reason."""
+
+    @property
+    def crop_samples(self) -> int | None:
+        return None if self.crop_s is None else round(self.crop_s * self.rate_hz)
+
+
+class Mixture(PairSource):
+    """Speech, degraded on the fly by a chain of degradations.
+
+    Every ``crop_s`` of speech counts as one item of the epoch, drawn anywhere in its file. Shorter files are
+    zero-padded at the end (the noise goes on).
+    """
+
+    def __init__(
+        self,
+        speech: BankSpec,
+        degradations: tuple[Degradation, ...],
+        banks: dict[str, BankSpec] | None = None,
+        root: Path = Path(),
+        rate_hz: int = 16_000,
+        crop_s: float | None = 3.0,
+        mono: Mono = "mean",
+        rates: OtherRates = "resample",
+    ):
+        self.rate_hz, self.crop_s, self._chain = rate_hz, crop_s, degradations
+        specs = {"speech": speech, **(banks or {})}
+        for link in degradations:
+            for name in link.banks():
+                if name not in specs:
+                    raise DataError(f"{type(link).__name__} needs the bank '{name}'; data.banks has {sorted(specs)}")
+        listings = {name: spec.listing(root) for name, spec in specs.items()}
+        self._unreadable = {k: v for listing in listings.values() for k, v in listing.unreadable.items()}
+        self._banks = {name: FileBank(listing.entries, rate_hz, mono, rates) for name, listing in listings.items()}
+        self._speech = self._banks["speech"]
+        crop = self.crop_samples
+        counts = [
+            1 if crop is None else max(1, round(self._speech.samples(i) / crop)) for i in range(len(self._speech))
+        ]
+        self._file_of_item = np.repeat(np.arange(len(self._speech)), counts)
+
+    def __len__(self) -> int:
+        return len(self._file_of_item)
+
+    def unreadable(self) -> Mapping[str, str]:
+        return self._unreadable
+
+    def pair(self, index: int, key: Key) -> Pair:
+        file = int(self._file_of_item[index])
+        start, length = draw_crop(self._speech, file, self.crop_samples, key)
+        clean = fit_length(self._speech.read(file, start, length), self.crop_samples or length)
+        if rms_db(clean) < SILENCE_DB:
+            raise Unusable("silent speech", self._speech.name(file))
+        banks: Banks = self._banks
+        signal, drawn = degrade(Signal(clean, clean, self.rate_hz), self._chain, key.child("degrade"), banks)
+        if not (np.isfinite(signal.clean).all() and np.isfinite(signal.noisy).all()):
+            raise Unusable("not finite", self._speech.name(file))
+        return Pair(signal.clean, signal.noisy, self.rate_hz, self._speech.name(file), start, length, tuple(drawn))
+
+
+class Pairs(PairSource):
+    """Recorded pairs: two folders matched by name, or a manifest with the columns ``clean`` and ``noisy``.
+
+    Raises:
+        DataError: names that do not match, pairs of different length or rate.
+    """
+
+    def __init__(
+        self,
+        root: Path = Path(),
+        clean: str = "clean",
+        noisy: str = "noisy",
+        manifest: str | None = None,
+        where: dict[str, str] | None = None,
+        rate_hz: int = 16_000,
+        crop_s: float | None = 3.0,
+        mono: Mono = "mean",
+        rates: OtherRates = "resample",
+    ):
+        self.rate_hz, self.crop_s = rate_hz, crop_s
+        found = _manifest_pairs(root / manifest, where) if manifest else _folder_pairs(root / clean, root / noisy)
+        entries = [tuple(Entry(probe(path), {"path": str(path)}) for path in pair) for pair in found]
+        for a, b in entries:
+            _check_pair(a, b)
+        self._clean = FileBank(tuple(a for a, _ in entries), rate_hz, mono, rates)
+        self._noisy = FileBank(tuple(b for _, b in entries), rate_hz, mono, rates)
+
+    def __len__(self) -> int:
+        return len(self._clean)
+
+    def unreadable(self) -> Mapping[str, str]:
+        return {}
+
+    def pair(self, index: int, key: Key) -> Pair:
+        start, length = draw_crop(self._clean, index, self.crop_samples, key)
+        total = self.crop_samples or length
+        clean, noisy = (fit_length(bank.read(index, start, length), total) for bank in (self._clean, self._noisy))
+        name = Path(self._clean.name(index)).name
+        if self.crop_s is not None and rms_db(clean) < SILENCE_DB:
+            raise Unusable("silent speech", name)
+        return Pair(clean, noisy, self.rate_hz, name, start, length)
+
+
+def draw_crop(bank: FileBank, index: int, crop: int | None, key: Key) -> tuple[int, int]:
+    """Start and length of a crop; the one draw that clean and noisy share."""
+    total = bank.samples(index)
+    if crop is None or total <= crop:
+        return 0, total
+    start = int(key.child("crop").numpy().integers(total - crop + 1))
+    return start - start % bank.grid(index), crop
+
+
+def _folder_pairs(clean: Path, noisy: Path) -> list[tuple[Path, Path]]:
+    for folder in (clean, noisy):
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; pairs need a clean and a noisy one")
+    sides = [[path.relative_to(folder) for path in find_audio(folder)] for folder in (clean, noisy)]
+    pairs = match_names(*sides)
+    if not pairs:
+        raise DataError(f"{clean}: no audio file in it")
+    return [(clean / a, noisy / b) for a, b in pairs]
+
+
+def _manifest_pairs(manifest: Path, where: Mapping[str, str] | None) -> list[tuple[Path, Path]]:
+    rows = select(read_rows(manifest), dict(where or {}), {})
+    if not rows:
+        raise DataError(f"{manifest}: no row fits where={where or {}}")
+    columns = ("clean", "noisy")
+    located_rows = [[located(manifest.parent, r, c, f"{manifest}:{r['line']}") for c in columns] for r in rows]
+    return [(clean, noisy) for clean, noisy in located_rows]
+
+
+def _check_pair(clean: Entry, noisy: Entry) -> None:
+    a, b = clean.info, noisy.info
+    if a.rate_hz != b.rate_hz or a.samples != b.samples:
+        raise DataError(
+            f"{a.path.name}: clean has {a.samples} samples at {a.rate_hz} Hz, noisy {b.samples} at {b.rate_hz} Hz; "
+            "a pair must agree in both"
+        )

@@ -1,0 +1,1 @@
+"""Degradations: draw the parameters, then apply them. What was drawn stays with the pair."""

@@ -1,0 +1,81 @@
+"""Errors that say what came, what was allowed and what to do, in one line.
+
+Every error that a user can cause is an :class:`AuscultError`; the command line prints it without a
+traceback and exits with code 2. Anything else that surfaces is a bug of ours.
+"""
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+EXTRA_OF_MODULE = {
+    "torch": "torch",
+    "accelerate": "train",
+    "tensorboard": "train",
+    "pesq": "eval",
+    "pystoi": "eval",
+    "av": "codecs",
+    "wandb": "wandb",
+    "onnx": "dev",
+    "onnxscript": "dev",
+}
+
+
+class AuscultError(Exception):
+    """Base of all errors a user can cause and mend."""
+
+
+class AudioError(AuscultError):
+    """A recording cannot be used: missing, not audio, empty, not finite, ..."""
+
+
+class OutputError(AuscultError):
+    """A result cannot be written where it was asked for."""
+
+
+class DataError(AuscultError):
+    """Manifests, folders or pairs do not fit together."""
+
+
+class RecipeError(AuscultError):
+    """A recipe names something unknown, or a value of the wrong type."""
+
+
+class CheckpointError(AuscultError):
+    """A file is not a checkpoint we can read, or does not fit the net it is meant for."""
+
+
+class TrustError(CheckpointError):
+    """A file asks for code outside auscult that the user has not declared trusted."""
+
+
+class TrainingError(AuscultError):
+    """A run cannot start or continue."""
+
+
+class MissingExtra(AuscultError):
+    """An optional dependency is not installed."""
+
+
+def need(module: str, purpose: str) -> ModuleType:
+    """Import an optional dependency, or say the exact line that installs it.
+
+    Raises:
+        MissingExtra: ``module`` is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        root = module.partition(".")[0]
+        if error.name is not None and error.name.partition(".")[0] != root:
+            raise
+        extra = EXTRA_OF_MODULE[root]
+        message = f"{purpose} needs the package '{root}', which is not installed: pip install 'auscult[{extra}]'"
+        raise MissingExtra(message) from error
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` when something close to ``word`` is allowed, else an empty string."""
+    close = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)
+    return f" (did you mean '{close[0]}'?)" if close else ""

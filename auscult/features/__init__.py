@@ -1,0 +1,1 @@
+"""Between waves and what nets see: normalisation of level, compressed spectra."""

@@ -1,0 +1,1 @@
+"""Checkpoints: our file, the restricted unpickler, importers of others' files."""

@@ -1,0 +1,170 @@
+"""Our checkpoint: one safetensors file that says what it is.
+
+Tensors are named ``<net>.<tensor>`` and, for averaged weights, ``ema.<net>.<tensor>``. The metadata entry
+``auscult`` is JSON with the method (a recipe section), the step, the scores and where it came from. Reading one runs
+no code; building the method it names may need trust, if a class is not ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import safetensors
+
+from auscult import recipe
+from auscult.catalogue import check_trust
+from auscult.errors import CheckpointError
+from auscult.hub.keys import few
+from auscult.version import __version__
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from auscult.methods.base import Method
+
+SCHEMA = 1
+Weights = Literal["auto", "ema", "net"]
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What a checkpoint says about itself."""
+
+    method: dict[str, Any]
+    recipe: str = ""
+    step: int = 0
+    scores: Mapping[str, float] = field(default_factory=dict)
+    selected: float | None = None
+    """The score that checkpoints of a run are ranked by; higher is better. None: not validated."""
+    origin: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The metadata entry."""
+        return json.dumps({"schema": SCHEMA, "version": __version__, **self.__dict__})
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write aside, flush to the disk, rename: after a crash the file is either the old one or the new one."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with open(aside, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], meta: Meta) -> None:
+    """Write a checkpoint."""
+    from safetensors.torch import save as serialise
+
+    contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    atomic_write(path, serialise(contiguous, {"auscult": meta.to_json()}))
+
+
+def read_meta(path: Path) -> Meta:
+    """What a file says about itself, without reading a tensor and without torch.
+
+    Raises:
+        CheckpointError: not a safetensors file, or not one of ours.
+    """
+    try:
+        with safetensors.safe_open(str(path), "numpy") as file:
+            text = (file.metadata() or {}).get("auscult")
+    except (safetensors.SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a readable checkpoint ({error}); it may be cut short") from error
+    if text is None:
+        raise CheckpointError(f"{path}: a safetensors file, but not one written by auscult: it names no method")
+    fields = json.loads(text)
+    if fields.pop("schema") > SCHEMA:
+        raise CheckpointError(f"{path}: written by a newer auscult ({fields['version']}); upgrade to read it")
+    del fields["version"]
+    return Meta(**fields)
+
+
+def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
+    """Tensors whose name starts with a prefix, without it.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
+    try:
+        with safetensors.safe_open(str(path), "pt") as file:
+            return {k.removeprefix(prefix): file.get_tensor(k) for k in file.keys() if k.startswith(prefix)}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a readable checkpoint ({error}); it may be cut short") from error
+
+
+def open_method(
+    path: Path, trust: Collection[str] = (), overrides: Sequence[str] = (), weights: Weights = "auto"
+) -> tuple[Method, dict[str, nn.Module], Meta]:
+    """The method of a checkpoint with its nets loaded, in evaluation mode.
+
+    ``weights="auto"`` takes averaged weights where the file has them.
+
+    Raises:
+        CheckpointError, TrustError: as reading; also tensors that do not fit the net.
+        RecipeError: overrides that the method does not know.
+    """
+    from auscult.methods.base import Method
+
+    meta = read_meta(path)
+    check_trust(recipe.class_names(meta.method), trust, str(path))
+    node = recipe.override({"method": meta.method}, [f"method.{o}" for o in overrides])["method"]
+    method: Method = recipe.plan(node, Method, "method").build()
+    nets = method.nets()
+    for name, net in nets.items():
+        load_net(net, path, name, weights)
+        net.eval()
+    return method, nets, meta
+
+
+def load_net(net: nn.Module, path: Path, name: str, weights: Weights = "auto") -> None:
+    """Load one net's tensors from a checkpoint, strictly.
+
+    Raises:
+        CheckpointError: tensors missing, unknown or of another shape; named.
+    """
+    tensors = read_tensors(path, f"{name}.")
+    averaged = read_tensors(path, f"ema.{name}.")
+    if weights == "ema" and not averaged:
+        raise CheckpointError(f"{path}: holds no averaged weights of '{name}'; use --weights net")
+    if weights != "net":
+        tensors |= averaged
+    own = net.state_dict()
+    missing, unknown = own.keys() - tensors.keys(), tensors.keys() - own.keys()
+    misfits = {k for k in own.keys() & tensors.keys() if own[k].shape != tensors[k].shape}
+    if missing or unknown or misfits:
+        raise CheckpointError(
+            f"{path}: does not fit the net '{name}': {len(missing)} tensors missing ({few(missing)}), "
+            f"{len(unknown)} unknown ({few(unknown)}), {len(misfits)} of another shape ({few(misfits)})"
+        )
+    net.load_state_dict(tensors)
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's bytes: what weights are named by."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def parameters(path: Path) -> dict[str, int]:
+    """Numbers held by each net of a checkpoint (averages not counted), without reading a tensor."""
+    counts: dict[str, int] = {}
+    with safetensors.safe_open(str(path), "numpy") as file:
+        for key in file.keys():  # noqa: SIM118
+            name = key.partition(".")[0]
+            if name != "ema":
+                counts[name] = counts.get(name, 0) + math.prod(file.get_slice(key).get_shape())
+    return counts

@@ -1,0 +1,33 @@
+"""What a run folder holds, for whoever opens one: no torch, nothing of the training loop."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from auscult.errors import CheckpointError
+from auscult.hub.bundle import read_meta
+
+CHECKPOINTS = "checkpoints"
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Model files of a run, oldest first."""
+    return sorted((run / CHECKPOINTS).glob("step-*.safetensors"))
+
+
+def best_checkpoint(run: Path) -> Path:
+    """The checkpoint with the best score of the run's selection metric; the newest where none was scored.
+
+    Raises:
+        CheckpointError: no checkpoint in the folder.
+    """
+    found = checkpoints(run)
+    if not found:
+        raise CheckpointError(f"{run}: no checkpoint in it; a run folder has {CHECKPOINTS}/step-*.safetensors")
+
+    def rank(path: Path) -> tuple[float, str]:
+        selected = read_meta(path).selected
+        return -math.inf if selected is None else selected, path.name
+
+    return max(found, key=rank)

@@ -1,0 +1,46 @@
+"""What a loss returns: its parts with their weights, so that gradient shares can be measured."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Wave = Float[Tensor, "B C T"]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Named parts (scalars with a graph, each a mean over the items) and the weight of each in the total."""
+
+    parts: Mapping[str, Tensor]
+    weights: Mapping[str, float]
+
+    @property
+    def total(self) -> Tensor:
+        """The weighted sum."""
+        return torch.stack([self.weights[name] * part for name, part in self.parts.items()]).sum()
+
+    @classmethod
+    def joined(cls, losses: Iterable[Loss]) -> Loss:
+        """Several losses as one; their parts must have different names."""
+        parts: dict[str, Tensor] = {}
+        weights: dict[str, float] = {}
+        for loss in losses:
+            if twice := parts.keys() & loss.parts.keys():
+                raise ValueError(f"two losses have a part named {', '.join(twice)}")
+            parts |= loss.parts
+            weights |= loss.weights
+        return cls(parts, weights)
+
+
+class WaveLoss(ABC):
+    """A loss in the time domain: both signals at the same level, [B, C, T]. Subclasses are frozen dataclasses."""
+
+    @abstractmethod
+    def __call__(self, estimate: Wave, target: Wave) -> Loss:
+        """Compare; every part is zero at ``estimate == target``."""

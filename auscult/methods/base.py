@@ -1,0 +1,97 @@
+"""The contract between a method and the loop that trains it, the engine that restores with it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
+from torch import Tensor, nn
+
+from auscult.data.pairs import PairBatch
+from auscult.degrade.base import Drawn
+from auscult.features.frames import FrameStep
+from auscult.features.normalise import Normalise, Statistics
+from auscult.losses.base import Loss
+from auscult.rng import Draws
+
+Nets = Mapping[str, nn.Module]
+Waves = Float[Tensor, "B C T"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Signals with the level, length and origin that belong to them.
+
+    ``clean`` and ``noisy`` are already multiplied by ``gain``: there is no other "clean" to compare with.
+    """
+
+    clean: Waves
+    noisy: Waves
+    gain: Float[Tensor, " B"]
+    lengths: Int[Tensor, " B"]
+    crop_start: Int[Tensor, " B"]
+    conditions: Mapping[str, Tensor]
+    provenance: Sequence[Sequence[Drawn]]
+
+    @classmethod
+    def of(cls, pairs: PairBatch, normalise: Normalise, device: torch.device | str = "cpu") -> Batch:
+        """The valid items of a loader's batch, normalised, on a device.
+
+        A batch without any valid item becomes one item of faint noise: a process that has nothing to learn from
+        still goes through the graph (with weight zero), so that gradient exchange never waits for it.
+        """
+        keep = pairs.valid if pairs.valid.any() else slice(0, 1)
+        clean, noisy = pairs.clean[keep], pairs.noisy[keep]
+        if not pairs.valid.any():
+            clean = noisy = 1e-3 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)).numpy()
+        gain = normalise.gain(Statistics.of(noisy if normalise.by == "noisy" else clean))
+
+        def tensor(array: ndarray) -> Tensor:
+            return torch.from_numpy(array).to(device)
+
+        return cls(
+            tensor(clean * gain[:, None, None]),
+            tensor(noisy * gain[:, None, None]),
+            tensor(gain),
+            tensor(pairs.lengths[keep]),
+            tensor(pairs.crop_start[keep]),
+            {},
+            [p for p, valid in zip(pairs.provenance, pairs.valid, strict=True) if valid],
+        )
+
+
+class Method(ABC):
+    """Holds nets and configuration; no optimiser, no device. Subclasses are final.
+
+    ``turns`` names who learns, in order, within one step. ``loss`` gets the nets passed in (they may be wrapped for
+    gradient exchange): a method never calls its own.
+    """
+
+    turns: ClassVar[tuple[str, ...]] = ("net",)
+    rate_hz: int
+    normalise: Normalise
+
+    @abstractmethod
+    def nets(self) -> dict[str, nn.Module]:
+        """The nets by name; a turn trains the net of its name."""
+
+    @abstractmethod
+    def forward(self, nets: Nets, batch: Batch, draws: Draws) -> Any:
+        """What the turns of one step share; run once."""
+
+    @abstractmethod
+    def loss(self, turn: str, nets: Nets, batch: Batch, shared: Any, draws: Draws) -> Loss:
+        """The loss of a turn, each part a mean over items."""
+
+    @abstractmethod
+    def restore(self, nets: Nets, noisy: Waves, draws: Draws) -> Waves:
+        """Restore normalised waves of equal length; an item's answer does not depend on its neighbours."""
+
+    def frame_step(self, nets: Nets) -> FrameStep | None:
+        """For causal methods, the net frame by frame; None where whole signals are needed."""
+        return None

@@ -1,0 +1,107 @@
+"""What a net's output means: small classes that scale its input and output and name what it predicts.
+
+sigma is the path's standard deviation at t. Which prediction a net is trained to give is the objective's matter;
+samplers read any of them as the score or the clean estimate they need.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from auscult.paths.base import LinearPath, Prediction, Times
+from auscult.shapes import bcast
+
+NetworkScaling = Literal["none", "1/sigma", "1/t"]
+InputScale = Literal["1", "edm"]
+OutputScale = Literal["1", "sigma", "1/sigma", "edm"]
+SkipScale = Literal["0", "edm"]
+
+
+class Parametrisation(ABC):
+    """Subclasses are frozen dataclasses."""
+
+    @abstractmethod
+    def predict(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Prediction:
+        """Call ``net`` on [x_t, y] and say what its output predicts."""
+
+
+@dataclass(frozen=True)
+class NegativeScore(Parametrisation):
+    """score = -F(x_t, y, t): SGMSE+ with NCSN++ v1 or 48k, whose nets divide by t themselves."""
+
+    def predict(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Prediction:
+        return Prediction(path, x, anchor, t, "score", -net(torch.cat([x, anchor], dim=1), t))
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """EDM-style scalings around a net (Karras et al. 2022; the journal version of SGMSE+ with NCSN++ v2).
+
+    The input is multiplied by ``c_in``, the net's output by ``network`` and ``c_out``, and ``c_skip`` x_t is added.
+    """
+
+    c_in: InputScale = "1"
+    c_out: OutputScale = "1"
+    c_skip: SkipScale = "0"
+    network: NetworkScaling = "none"
+    sigma_data: float = 0.1
+
+    def __call__(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Tensor:
+        """c_skip x_t + c_out F."""
+        sigma = path.std(t)
+        output = self.net_output(net, x, anchor, t, sigma) * bcast(self._out(sigma), x)
+        return output + bcast(self._skip(sigma), x) * x if self.c_skip == "edm" else output
+
+    def net_output(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, sigma: Times) -> Tensor:
+        """F, with the input and network scalings alone."""
+        inputs = torch.cat([x, anchor], dim=1)
+        if self.c_in == "edm":
+            inputs = inputs * bcast((sigma**2 + self.sigma_data**2).rsqrt(), inputs)
+        output: Tensor = net(inputs, t)
+        if self.network == "none":
+            return output
+        return output / bcast(sigma if self.network == "1/sigma" else t, output)
+
+    def _out(self, sigma: Times) -> Times:
+        if self.c_out == "edm":
+            return sigma * self.sigma_data * (sigma**2 + self.sigma_data**2).rsqrt()
+        return {"1": torch.ones_like(sigma), "sigma": sigma, "1/sigma": 1 / sigma}[self.c_out]
+
+    def _skip(self, sigma: Times) -> Times:
+        return self.sigma_data**2 / (sigma**2 + self.sigma_data**2)
+
+
+@dataclass(frozen=True)
+class ScaledScore(Parametrisation):
+    """score = c_skip x_t + c_out F."""
+
+    scaling: Scaling = Scaling()
+
+    def predict(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Prediction:
+        return Prediction(path, x, anchor, t, "score", self.scaling(net, x, anchor, t, path))
+
+
+@dataclass(frozen=True)
+class Denoiser(Parametrisation):
+    """mean = F: the net gives the denoised x_t itself; c_out and c_skip do not apply."""
+
+    scaling: Scaling = Scaling()
+
+    def predict(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Prediction:
+        output = self.scaling.net_output(net, x, anchor, t, path.std(t))
+        return Prediction(path, x, anchor, t, "mean", output)
+
+
+@dataclass(frozen=True)
+class DataPrediction(Parametrisation):
+    """clean = c_skip x_t + c_out F."""
+
+    scaling: Scaling = Scaling()
+
+    def predict(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Prediction:
+        return Prediction(path, x, anchor, t, "clean", self.scaling(net, x, anchor, t, path))

@@ -1,0 +1,75 @@
+"""Regression: a net that maps the noisy spectrum to the clean one in a single call."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from jaxtyping import Complex, Float32
+from numpy import ndarray
+from torch import Tensor, nn
+
+from auscult.audio.stft import STFT
+from auscult.features.frames import FrameStep
+from auscult.features.normalise import Normalise
+from auscult.features.spectral import CompressedSTFT
+from auscult.losses.base import Loss, WaveLoss
+from auscult.methods.base import Batch, Method, Nets, Waves
+from auscult.nets.streaming import StreamingNet
+from auscult.rng import Draws
+
+
+@final
+class Regression(Method):
+    """Estimate = decode(net(encode(noisy))), compared with the clean wave by a sum of losses."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        features: CompressedSTFT,
+        losses: tuple[WaveLoss, ...],
+        rate_hz: int = 16_000,
+        normalise: Normalise = Normalise(),
+    ):
+        self._net, self.features, self._losses = net, features, losses
+        self.rate_hz, self.normalise = rate_hz, normalise
+
+    def nets(self) -> dict[str, nn.Module]:
+        return {"net": self._net}
+
+    def forward(self, nets: Nets, batch: Batch, draws: Draws) -> Waves:
+        return self._estimate(nets["net"], batch.noisy)
+
+    def loss(self, turn: str, nets: Nets, batch: Batch, shared: Waves, draws: Draws) -> Loss:
+        return Loss.joined(loss(shared, batch.clean) for loss in self._losses)
+
+    def restore(self, nets: Nets, noisy: Waves, draws: Draws) -> Waves:
+        return self._estimate(nets["net"], noisy)
+
+    def frame_step(self, nets: Nets) -> FrameStep | None:
+        net = nets["net"]
+        return _TorchFrameStep(net, self.features) if isinstance(net, StreamingNet) else None
+
+    def _estimate(self, net: nn.Module, noisy: Waves) -> Waves:
+        features = self.features.to(noisy.device)
+        z: Complex[Tensor, "B C F N"] = features.encode(noisy)
+        return features.decode(net(z), noisy.shape[-1])
+
+
+class _TorchFrameStep(FrameStep):
+    """A streaming net, called from numpy."""
+
+    def __init__(self, net: StreamingNet, features: CompressedSTFT):
+        self._net = net
+        self.stft = STFT(features.n_fft, features.hop, features.window)
+
+    def initial_state(self, channels: int) -> Float32[ndarray, "C S"]:
+        return self._net.initial_state(channels).numpy()
+
+    def __call__(
+        self, frames: Float32[ndarray, "C N F 2"], state: Float32[ndarray, "C S"]
+    ) -> tuple[Float32[ndarray, "C N F 2"], Float32[ndarray, "C S"]]:
+        device = next(self._net.parameters()).device
+        with torch.inference_mode():
+            out, after = self._net.step(torch.from_numpy(frames).to(device), torch.from_numpy(state).to(device))
+        return out.cpu().numpy(), after.cpu().numpy()

@@ -1,0 +1,1 @@
+"""Neural networks: plain modules of tensors that know no noise scale, no audio file and no recipe."""

@@ -1,0 +1,159 @@
+"""Parts shared by U-Nets of the NCSN++ family: time embedding, FIR resampling, residual and attention blocks.
+
+Facts from Song et al. 2021 (Score-Based Generative Modeling through SDEs) and Richter et al. 2023 (SGMSE+). All
+maps are kept in channels-last order, which the convolutions of today's CPUs and GPUs prefer.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, TypeVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Map = Float[Tensor, "B C F N"]
+Resample = Literal["none", "down", "up"]
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+
+
+def channels_last(net: nn.Module) -> None:
+    """Store a net's convolutions in channels-last order, in place."""
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+class TimeEmbedding(nn.Module):
+    """Gaussian Fourier features of ln t, then two linear layers; always in float32, as ln t is scaled by about 100."""
+
+    def __init__(self, features: int, scale: float):
+        super().__init__()
+        self.frequencies = nn.Parameter(torch.randn(features) * scale, requires_grad=False)
+        self.linear_in = nn.Linear(2 * features, 4 * features)
+        self.linear_out = nn.Linear(4 * features, 4 * features)
+
+    def forward(self, t: Float[Tensor, " B"]) -> Float[Tensor, "B D"]:
+        with torch.autocast(t.device.type, enabled=False):
+            angles = t.float().log()[:, None] * self.frequencies * (2 * math.pi)
+            waves = torch.cat([angles.sin(), angles.cos()], dim=1)
+            return self.linear_out(F.silu(self.linear_in(waves)))
+
+
+def fir_down(x: Map) -> Map:
+    """Halve both axes with the separable filter [1, 3, 3, 1] / 8, zeros beyond the ends."""
+    return _halve(_halve(x, 2), 3)
+
+
+def fir_up(x: Map) -> Map:
+    """Double both axes with the separable filter [1, 3, 3, 1] / 4 on the zero-inserted map."""
+    return _double(_double(x, 3), 2)
+
+
+def _halve(x: Map, axis: int) -> Map:
+    pad = (0, 0, 1, 1) if axis == 2 else (1, 1)
+    padded = F.pad(x, pad)
+    count = x.shape[axis] // 2
+
+    def taps(first: int) -> Map:
+        index = [slice(None)] * 4
+        index[axis] = slice(first, first + 2 * count - 1, 2)
+        return padded[tuple(index)]
+
+    return (taps(1) + taps(2)).mul_(3.0).add_(taps(0)).add_(taps(3)).mul_(0.125)
+
+
+def _double(x: Map, axis: int) -> Map:
+    pad = (0, 0, 1, 1) if axis == 2 else (1, 1)
+    padded = F.pad(x, pad)
+    size = x.shape[axis]
+    before, after = padded.narrow(axis, 0, size), padded.narrow(axis, 2, size)
+    pairs = torch.stack([torch.add(before * 0.25, x, alpha=0.75), torch.add(after * 0.25, x, alpha=0.75)], dim=axis + 1)
+    return pairs.flatten(axis, axis + 1)
+
+
+class ResBlock(nn.Module):
+    """BigGAN residual block, optionally resampling; the time embedding shifts the channels of the middle."""
+
+    def __init__(self, width_in: int, width: int, embedding: int, resample: Resample = "none", dropout: float = 0.0):
+        super().__init__()
+        self.resample = {"none": nn.Identity(), "down": _Call(fir_down), "up": _Call(fir_up)}[resample]
+        self.norm_in = group_norm(width_in)
+        self.conv_in = conv3(width_in, width)
+        self.shift = linear(embedding, width)
+        self.norm_out = group_norm(width)
+        self.dropout = nn.Dropout(dropout)
+        self.conv_out = conv3(width, width, scale=0.0)
+        self.skip = nn.Identity() if width_in == width and resample == "none" else conv1(width_in, width)
+
+    def forward(self, x: Map, embedding: Float[Tensor, "B D"]) -> Map:
+        h = self.resample(F.silu(self.norm_in(x)))
+        h = self.conv_in(h) + self.shift(F.silu(embedding))[:, :, None, None]
+        h = self.conv_out(self.dropout(F.silu(self.norm_out(h))))
+        return (self.skip(self.resample(x)) + h) * math.sqrt(0.5)
+
+
+class Attention(nn.Module):
+    """Single-head self-attention over all positions of a map."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.norm = group_norm(width)
+        self.query, self.key, self.value = (conv1(width, width) for _ in range(3))
+        self.out = conv1(width, width, scale=0.0)
+
+    def forward(self, x: Map) -> Map:
+        h = self.norm(x)
+        q, k, v = (f(h).flatten(2).transpose(1, 2)[:, None] for f in (self.query, self.key, self.value))
+        mixed = F.scaled_dot_product_attention(q, k, v)[:, 0].transpose(1, 2).reshape(x.shape)
+        return (x + self.out(mixed.contiguous(memory_format=torch.channels_last))) * math.sqrt(0.5)
+
+
+class Join(nn.Module):
+    """Add a projection of the (downsampled) network input to a map."""
+
+    def __init__(self, width_in: int, width: int):
+        super().__init__()
+        self.conv = conv1(width_in, width)
+
+    def forward(self, h: Map, x: Map) -> Map:
+        return h + self.conv(x)
+
+
+class _Call(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: object):
+        super().__init__()
+        self._function = function
+
+    def forward(self, x: Map) -> Map:
+        return self._function(x)  # type: ignore[operator]
+
+
+def group_norm(width: int) -> nn.GroupNorm:
+    """Group normalisation as in NCSN++: up to 32 groups of at least four channels."""
+    return nn.GroupNorm(min(width // 4, 32), width, eps=1e-6)
+
+
+def conv3(width_in: int, width: int, scale: float = 1.0) -> nn.Conv2d:
+    """3x3 convolution, variance-scaling initialisation; ``scale=0`` starts at (almost) nothing."""
+    return _initialised(nn.Conv2d(width_in, width, 3, padding=1), scale)
+
+
+def conv1(width_in: int, width: int, scale: float = 1.0) -> nn.Conv2d:
+    """1x1 convolution, initialised like :func:`conv3`."""
+    return _initialised(nn.Conv2d(width_in, width, 1), scale)
+
+
+def linear(width_in: int, width: int) -> nn.Linear:
+    """Linear layer with variance-scaling initialisation."""
+    return _initialised(nn.Linear(width_in, width), 1.0)
+
+
+def _initialised(layer: Layer, scale: float) -> Layer:
+    # Uniform with variance scale / fan-average (Glorot), as in the reference; scale 0 means 1e-10.
+    nn.init.xavier_uniform_(layer.weight, gain=math.sqrt(scale or 1e-10))
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,197 @@
+"""NCSN++, the U-Net of SGMSE+ (Richter et al. 2023), in one implementation.
+
+Its published variants are configurations: ``V1``, ``V2`` (v1 without the division by t) and ``V48K`` (no pyramids,
+no attention in the levels, division after the output layer).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+from auscult.nets.blocks import Attention, Join, Map, ResBlock, TimeEmbedding, conv3, fir_down, fir_up, group_norm
+from auscult.shapes import bcast
+
+TimeScaling = Literal["none", "before_output", "after_output"]
+
+V1: dict[str, Any] = {"time_scaling": "before_output"}
+V2: dict[str, Any] = {"time_scaling": "none"}
+V48K: dict[str, Any] = {"time_scaling": "after_output", "pyramid": False, "attention_heights": (), "bins": 768}
+
+
+class NCSNpp(nn.Module):
+    """U-Net with input and output pyramids over compressed complex spectra.
+
+    ``forward(inputs, t)``: ``inputs`` are ``sources`` complex maps [B, sources, F, N] (x_t first, then y), ``t`` is
+    one time an item; returns one complex map [B, 1, F, N]. F and N must be multiples of ``grid``.
+
+    Args:
+        channels: width of the first level.
+        multipliers: width of each level over ``channels``; the number of levels.
+        blocks: residual blocks a level.
+        attention_heights: levels with this many bins get attention.
+        bins: frequency bins the net is made for (decides which levels have these heights).
+        pyramid: feed the downsampled input to every level, and sum an output from every level.
+        centered: False feeds 2x - 1 (only the published reverberation checkpoint needs it).
+        time_scaling: where the output is divided by t.
+        sources: complex input maps.
+    """
+
+    def __init__(
+        self,
+        channels: int = 128,
+        multipliers: tuple[int, ...] = (1, 1, 2, 2, 2, 2, 2),
+        blocks: int = 2,
+        attention_heights: tuple[int, ...] = (16,),
+        bins: int = 256,
+        pyramid: bool = True,
+        centered: bool = True,
+        time_scaling: TimeScaling = "before_output",
+        sources: int = 2,
+        fourier_scale: float = 16.0,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.grid = 2 ** (len(multipliers) - 1)
+        self.pyramid, self.centered, self.time_scaling = pyramid, centered, time_scaling
+        real = 2 * sources
+        widths = [channels * m for m in multipliers]
+        attends = [bins >> level in attention_heights for level in range(len(widths))]
+        deepest, embedding = len(widths) - 1, 4 * channels
+
+        self.time = TimeEmbedding(channels, fourier_scale)
+        self.stem = conv3(real, channels)
+        self.down = nn.ModuleList()
+        skips = [channels]
+        for level, (before, width) in enumerate(pairwise([channels, *widths])):
+            shrink = level < deepest
+            self.down.append(Encoder(before, width, embedding, blocks, attends[level], shrink, pyramid, real, dropout))
+            skips += [width] * (blocks + shrink)
+        self.middle = Middle(widths[-1], embedding, dropout)
+        self.up = nn.ModuleList()
+        below = widths[-1]
+        for level in range(deepest, -1, -1):
+            joined = [skips.pop() for _ in range(blocks + 1)]
+            tap = real if pyramid or level == 0 else 0
+            up = Decoder(below, widths[level], embedding, joined, attends[level], level > 0, tap, dropout)
+            self.up.append(up)
+            below = widths[level]
+        self.output = nn.Conv2d(real, 2, 1)
+        channels_last(self)
+
+    def forward(self, inputs: Complex[Tensor, "B sources F N"], t: Float[Tensor, " B"]) -> Complex[Tensor, "B 1 F N"]:
+        if inputs.shape[2] % self.grid or inputs.shape[3] % self.grid:
+            raise ValueError(f"bins and frames must be multiples of {self.grid}, the input is {tuple(inputs.shape)}")
+        x = torch.view_as_real(inputs).permute(0, 1, 4, 2, 3).flatten(1, 2)
+        x = x.contiguous(memory_format=torch.channels_last)
+        x = x if self.centered else 2.0 * x - 1.0
+        embedding = self.time(t)
+
+        h, skips = self.stem(x), []
+        skips.append(h)
+        for encoder in self.down:
+            h, x = encoder(h, x, embedding, skips)
+        h = self.middle(h, embedding)
+        total: Map | None = None
+        for decoder in self.up:
+            h, total = decoder(h, total, embedding, skips)
+        assert total is not None
+
+        out = total.float()
+        if self.time_scaling == "before_output":
+            out = out / bcast(t, out)
+        out = self.output(out).float()
+        if self.time_scaling == "after_output":
+            out = out / bcast(t, out)
+        return torch.view_as_complex(out.permute(0, 2, 3, 1).contiguous())[:, None]
+
+
+class Encoder(nn.Module):
+    """One level on the way down: residual blocks (with attention), halving, and the input pyramid joining in."""
+
+    def __init__(
+        self,
+        before: int,
+        width: int,
+        embedding: int,
+        blocks: int,
+        attends: bool,
+        shrink: bool,
+        pyramid: bool,
+        real: int,
+        dropout: float,
+    ):
+        super().__init__()
+        widths = [before] + [width] * (blocks - 1)
+        self.blocks = nn.ModuleList(ResBlock(w, width, embedding, dropout=dropout) for w in widths)
+        self.attentions = nn.ModuleList(Attention(width) if attends else nn.Identity() for _ in widths)
+        self.shrink = ResBlock(width, width, embedding, "down", dropout) if shrink else None
+        self.join = Join(real, width) if shrink and pyramid else None
+
+    def forward(self, h: Map, x: Map, embedding: Float[Tensor, "B D"], skips: list[Tensor]) -> tuple[Map, Map]:
+        for block, attention in zip(self.blocks, self.attentions, strict=True):
+            h = attention(block(h, embedding))
+            skips.append(h)
+        if self.shrink is not None:
+            h = self.shrink(h, embedding)
+            if self.join is not None:
+                x = fir_down(x)
+                h = self.join(h, x)
+            skips.append(h)
+        return h, x
+
+
+class Middle(nn.Module):
+    """Residual block, attention, residual block at the deepest level."""
+
+    def __init__(self, width: int, embedding: int, dropout: float):
+        super().__init__()
+        self.block_in = ResBlock(width, width, embedding, dropout=dropout)
+        self.attention = Attention(width)
+        self.block_out = ResBlock(width, width, embedding, dropout=dropout)
+
+    def forward(self, h: Map, embedding: Float[Tensor, "B D"]) -> Map:
+        return self.block_out(self.attention(self.block_in(h, embedding)), embedding)
+
+
+class Decoder(nn.Module):
+    """One level on the way up: residual blocks on skips, attention, the output tap, doubling."""
+
+    def __init__(
+        self,
+        below: int,
+        width: int,
+        embedding: int,
+        joined: list[int],
+        attends: bool,
+        grow: bool,
+        tap: int,
+        dropout: float,
+    ):
+        super().__init__()
+        widths = [below] + [width] * (len(joined) - 1)
+        self.blocks = nn.ModuleList(
+            ResBlock(w + skip, width, embedding, dropout=dropout) for w, skip in zip(widths, joined, strict=True)
+        )
+        self.attention = Attention(width) if attends else nn.Identity()
+        self.tap_norm = group_norm(width) if tap else None
+        self.tap = conv3(width, tap, scale=0.0) if tap else None
+        self.grow = ResBlock(width, width, embedding, "up", dropout) if grow else None
+
+    def forward(
+        self, h: Map, total: Map | None, embedding: Float[Tensor, "B D"], skips: list[Tensor]
+    ) -> tuple[Map, Map | None]:
+        for block in self.blocks:
+            h = block(torch.cat([h, skips.pop()], dim=1), embedding)
+        h = self.attention(h)
+        if self.tap is not None and self.tap_norm is not None:
+            here = self.tap(F.silu(self.tap_norm(h)))
+            total = here if total is None else fir_up(total) + here
+        if self.grow is not None:
+            h = self.grow(h, embedding)
+        return h, total

@@ -1,0 +1,1 @@
+"""Diffusion paths: marginals, drifts and priors between clean and noisy; no weights."""

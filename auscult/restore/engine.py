@@ -1,0 +1,273 @@
+"""The engine: any rate, channels and length; original level, exact length; files that cannot be half-written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
+
+from auscult.audio.clip import as_wave, blocks, check_finite, probe
+from auscult.audio.resample import StreamResampler
+from auscult.audio.writer import OnClip, Overs, Writer
+from auscult.errors import AudioError, OutputError
+from auscult.features.normalise import Statistics
+from auscult.restore.fullband import FullBandStream, ResampledStream
+from auscult.restore.models import Model
+from auscult.restore.stream import Queue, Stream, Wave
+from auscult.rng import Key
+from auscult.units import to_db
+
+BLOCK_S = 5.0
+"""Length of the blocks a file is read in."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a restoration is carried out.
+
+    ``strength`` mixes the restored signal (1) with the original (0). ``seed`` matters for generative models; the
+    same seed gives the same answer, whatever else is restored beside it.
+    """
+
+    strength: float = 1.0
+    seed: int = 0
+    on_clip: OnClip = "limit"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to restore, and where to."""
+
+    source: Path
+    output: Path
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Mean level and noise floor of a signal, dB re full scale."""
+
+    mean_db: float
+    floor_db: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was done to a file, and what it changed."""
+
+    job: Job
+    rate_hz: int
+    channels: int
+    duration_s: float
+    elapsed_s: float
+    before: Levels
+    after: Levels
+    overs: Overs
+
+    @property
+    def speed(self) -> float:
+        """Times faster than real time."""
+        return self.duration_s / max(self.elapsed_s, 1e-9)
+
+
+class Restorer:
+    """A model ready to restore arrays and files: see :func:`auscult.load`."""
+
+    def __init__(self, model: Model, on_progress: Callable[[float], None] | None = None):
+        self.model = model
+        self.on_progress = on_progress or _ignore
+
+    @property
+    def rate_hz(self) -> int:
+        """The rate the model works at; other rates are converted there and back."""
+        return self.model.rate_hz
+
+    def enhance(self, wave: ndarray, rate_hz: int, strength: float = 1.0, seed: int = 0) -> ndarray:
+        """Restore an array of shape (samples,) or (channels, samples); the result has the same shape and level.
+
+        Raises:
+            AudioError: not finite, empty, not one or two axes, or a senseless rate.
+        """
+        return self.enhance_batch([wave], rate_hz, strength, seed)[0]
+
+    def enhance_batch(
+        self, waves: Sequence[ndarray], rate_hz: int, strength: float = 1.0, seed: int = 0
+    ) -> list[ndarray]:
+        """Restore several arrays; those of equal shape share calls of the net, each answer as if it were alone."""
+        clips = [as_wave(wave) for wave in waves]
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for i, clip in enumerate(clips):
+            check_finite(clip, f"array {i}" if len(clips) > 1 else "array")
+            groups.setdefault(clip.shape, []).append(i)
+        results = list(waves)
+        for (channels, _), members in groups.items():
+            stacked = np.concatenate([clips[i] for i in members])
+            keys = _keys(seed, channels) * len(members)
+            restored = self._stream(keys, rate_hz, strength, lambda whole=stacked: iter([whole])).whole(stacked)
+            for i, out in zip(members, np.split(restored, len(members)), strict=True):
+                results[i] = out.reshape(np.shape(waves[i]))
+        return results
+
+    def stream(self, channels: int, rate_hz: int, seed: int = 0) -> Stream:
+        """A live restoration: push blocks, get what is ready, finish.
+
+        Raises:
+            AudioError: no audio rate, or a model that normalises by the level of the whole signal.
+        """
+        return self._stream(_keys(seed, channels), rate_hz, 1.0, None)
+
+    def enhance_file(self, source: Path, output: Path, settings: Settings = Settings()) -> Report:
+        """Restore a file into another: see :meth:`enhance_files`."""
+        return self.enhance_files([Job(source, output)], settings)[0]
+
+    def enhance_files(self, jobs: Sequence[Job], settings: Settings = Settings()) -> list[Report]:
+        """Restore files of equal rate, channels and length side by side, each as if it were alone.
+
+        Outputs keep rate, channels, length and level. Files are read in blocks, so memory does not grow with length.
+
+        Raises:
+            AudioError: a source cannot be used. OutputError: an output cannot be written, or is its own source.
+        """
+        infos = [probe(job.source) for job in jobs]
+        for job in jobs:
+            if job.output.exists() and job.output.samefile(job.source):
+                raise OutputError(f"{job.output}: would overwrite its own source; choose another name or folder")
+        rate_hz, channels = infos[0].rate_hz, infos[0].channels
+        started = time.perf_counter()
+        block = round(BLOCK_S * rate_hz)
+
+        def signal() -> Iterator[Wave]:
+            parts = (blocks(job.source, block) for job in jobs)
+            return (np.concatenate(side) for side in zip(*parts, strict=True))
+
+        keys = _keys(settings.seed, channels) * len(jobs)
+        stream = self._stream(keys, rate_hz, settings.strength, signal)
+        heard, restored = ([Meter(rate_hz) for _ in jobs] for _ in range(2))
+        with ExitStack() as stack:
+            writers = [
+                stack.enter_context(Writer(job.output, rate_hz, channels, info, settings.on_clip))
+                for job, info in zip(jobs, infos, strict=True)
+            ]
+            taken = 0
+            for wave in signal():
+                for job, meter, part in zip(jobs, heard, np.split(wave, len(jobs)), strict=True):
+                    check_finite(part, str(job.source), taken)
+                    meter.add(part)
+                taken += wave.shape[1]
+                _emit(stream.push(wave), writers, restored)
+                self.on_progress(taken / rate_hz)
+            if taken == 0:
+                raise AudioError(f"{jobs[0].source}: no samples in this file; give a recording of at least one sample")
+            _emit(stream.finish(), writers, restored)
+        elapsed_s = time.perf_counter() - started
+        return [
+            Report(job, rate_hz, channels, taken / rate_hz, elapsed_s, before.levels, after.levels, writer.overs)
+            for job, before, after, writer in zip(jobs, heard, restored, writers, strict=True)
+        ]
+
+    def _stream(
+        self, keys: list[Key], rate_hz: int, strength: float, signal: Callable[[], Iterator[Wave]] | None
+    ) -> Stream:
+        """The model's stream inside what adapts it to a signal; ``signal`` gives the whole of it for a first pass."""
+        if not 1_000 <= rate_hz <= 768_000:
+            raise AudioError(f"a rate of {rate_hz} Hz is not an audio rate; allowed are 1 000 to 768 000 Hz")
+        if not 0.0 <= strength <= 1.0:
+            raise AudioError(f"a strength of {strength} is not allowed; give 0 (original) to 1 (restored)")
+        channels = len(keys)
+        stream = self.model.stream(keys)
+        if self.model.normalise.kind != "none":
+            if signal is None:
+                raise AudioError(f"{self.model.name} normalises by the level of the whole signal: it cannot run live")
+            stream = LevelledStream(stream, self._gain(channels, rate_hz, signal()))
+        if rate_hz > self.rate_hz:
+            stream = FullBandStream(stream, rate_hz, self.rate_hz, channels)
+        elif rate_hz < self.rate_hz:
+            stream = ResampledStream(stream, rate_hz, self.rate_hz, channels)
+        return stream if strength == 1.0 else MixedStream(stream, strength, channels)
+
+    def _gain(self, channels: int, rate_hz: int, signal: Iterator[Wave]) -> Float32[ndarray, " C"]:
+        """The normalisation of every channel, from a first pass over the signal at the model's rate."""
+        down = StreamResampler(rate_hz, self.rate_hz, channels)
+        parts = [Statistics.of(down.push(wave)[:, None]) for wave in signal]
+        total = Statistics.of(down.finish(channels)[:, None])
+        for part in parts:
+            total += part
+        return self.model.normalise.gain(total)
+
+
+class LevelledStream(Stream):
+    """Multiply by a gain before, divide after."""
+
+    def __init__(self, inner: Stream, gain: Float32[ndarray, " C"]):
+        self._inner, self._gain = inner, gain[:, None]
+
+    def push(self, wave: Wave) -> Wave:
+        return self._inner.push(wave * self._gain) / self._gain
+
+    def finish(self) -> Wave:
+        return self._inner.finish() / self._gain
+
+
+class MixedStream(Stream):
+    """strength x restored + (1 - strength) x original."""
+
+    def __init__(self, inner: Stream, strength: float, channels: int):
+        self._inner, self._strength, self._original = inner, np.float32(strength), Queue(channels)
+
+    def push(self, wave: Wave) -> Wave:
+        self._original.add(wave)
+        return self._mix(self._inner.push(wave))
+
+    def finish(self) -> Wave:
+        return self._mix(self._inner.finish())
+
+    def _mix(self, restored: Wave) -> Wave:
+        original = self._original.take(restored.shape[1])
+        return self._strength * restored + (1 - self._strength) * original
+
+
+class Meter:
+    """Level and noise floor of a stream, from the powers of its 20 ms frames."""
+
+    def __init__(self, rate_hz: int):
+        self._frame = max(1, round(0.02 * rate_hz))
+        self._rest = np.zeros(0, np.float32)
+        self._powers: list[Float32[ndarray, " N"]] = []
+
+    def add(self, wave: Wave) -> None:
+        """The next samples."""
+        mono = np.concatenate([self._rest, wave.mean(axis=0)])
+        whole = mono.size // self._frame * self._frame
+        self._rest = mono[whole:]
+        self._powers.append(np.square(mono[:whole]).reshape(-1, self._frame).mean(axis=1))
+
+    @property
+    def levels(self) -> Levels:
+        """Mean power, and the power that the quietest tenth of the sounding frames does not exceed."""
+        powers = self._all()
+        if not powers.any():
+            return Levels(to_db(0.0), to_db(0.0))
+        return Levels(to_db(float(powers.mean())), to_db(float(np.quantile(powers[powers > 0], 0.1))))
+
+    def _all(self) -> Float32[ndarray, " N"]:
+        powers = np.concatenate([*self._powers, np.zeros(0, np.float32)])
+        return powers if powers.size or not self._rest.size else np.square(self._rest).mean(keepdims=True)
+
+
+def _emit(wave: Wave, writers: Sequence[Writer], meters: Sequence[Meter]) -> None:
+    for writer, meter, part in zip(writers, meters, np.split(wave, len(writers)), strict=True):
+        writer.write(part)
+        meter.add(part)
+
+
+def _ignore(seconds: float) -> None:
+    """The progress nobody asked for."""
+
+
+def _keys(seed: int, channels: int) -> list[Key]:
+    return [Key(seed).child("restore", channel) for channel in range(channels)]

@@ -1,0 +1,171 @@
+"""Opening a model for restoration: the built-in one without torch, checkpoints and run folders with it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from auscult.errors import CheckpointError, RecipeError, need
+from auscult.features.frames import FrameStep
+from auscult.features.normalise import Normalise
+from auscult.hub.runs import best_checkpoint
+from auscult.restore.stream import ChunkStream, FrameStream, Stream, Wave
+from auscult.rng import Draws, Key
+from auscult.units import samples
+
+if TYPE_CHECKING:
+    from auscult.hub.bundle import Weights
+    from auscult.methods.base import Method, Nets
+    from auscult.restore.engine import Restorer
+
+BUILT_IN = "default"
+
+
+class Model(ABC):
+    """What the engine needs of a model: its rate, its way of normalising, and streams."""
+
+    name: str
+    rate_hz: int
+    normalise: Normalise
+
+    @abstractmethod
+    def stream(self, keys: Sequence[Key]) -> Stream:
+        """A restoration of normalised samples at ``rate_hz``, one channel a key.
+
+        Channels share calls of the net but never each other's samples or noise: a channel's answer is the same
+        alone and among others.
+        """
+
+
+class FrameModel(Model):
+    """A causal model: frames of a plain STFT through a step with a state."""
+
+    def __init__(self, name: str, rate_hz: int, step: FrameStep, normalise: Normalise):
+        self.name, self.rate_hz, self.normalise, self._step = name, rate_hz, normalise, step
+
+    def stream(self, keys: Sequence[Key]) -> Stream:
+        return FrameStream(self._step, len(keys))
+
+
+class ChunkModel(Model):
+    """A method that needs whole signals: chunks of ``chunk_s`` with a cross-fade of ``overlap_s``."""
+
+    def __init__(
+        self,
+        name: str,
+        method: Method,
+        nets: Nets,
+        device: str,
+        chunk_s: float,
+        overlap_s: float,
+    ):
+        self.name, self.rate_hz, self.normalise = name, method.rate_hz, method.normalise
+        self._method, self._device = method, device
+        self._nets = {name: net.to(device) for name, net in nets.items()}
+        self._chunk, self._overlap = samples(chunk_s, self.rate_hz), samples(overlap_s, self.rate_hz)
+
+    def stream(self, keys: Sequence[Key]) -> Stream:
+        def restore(wave: Wave, index: int) -> Wave:
+            import torch
+
+            with torch.inference_mode():
+                noisy = torch.from_numpy(np.ascontiguousarray(wave[:, None])).to(self._device)
+                draws = Draws.of(key.child(index) for key in keys)
+                return self._method.restore(self._nets, noisy, draws).float().cpu().numpy()[:, 0]
+
+        return ChunkStream(restore, self._chunk, self._overlap, len(keys))
+
+
+def load(
+    model: str | Path = BUILT_IN,
+    device: str = "auto",
+    trust: Collection[str] = (),
+    overrides: Sequence[str] = (),
+    weights: Weights = "auto",
+    chunk_s: float = 10.0,
+    overlap_s: float = 1.0,
+) -> Restorer:
+    """Open a model for restoration.
+
+    Args:
+        model: ``"default"`` (built in, needs no torch), a checkpoint file, or a run folder (its best checkpoint).
+        device: ``auto``, ``cpu``, ``cuda`` ... for models that run on torch.
+        trust: packages whose classes a checkpoint may name.
+        overrides: settings of the method, ``sampler.steps=10``.
+        weights: averaged (``ema``) or raw (``net``) weights; ``auto`` takes averaged ones where there are any.
+        chunk_s, overlap_s: how signals are cut for models that need whole ones.
+
+    Raises:
+        CheckpointError, TrustError, RecipeError, MissingExtra: as the file at hand gives cause.
+    """
+    from auscult.restore.engine import Restorer
+
+    if str(model) == BUILT_IN:
+        if overrides:
+            raise RecipeError(f"the built-in model has no settings, so '{overrides[0]}' cannot be set")
+        return Restorer(built_in())
+    path = checkpoint_of(Path(model))
+    need("torch", f"the model {path.name}")
+    return Restorer(from_checkpoint(path, device, trust, overrides, weights, chunk_s, overlap_s))
+
+
+def built_in() -> Model:
+    """The built-in model on onnxruntime."""
+    from auscult.restore.onnx import OnnxStep
+
+    step = OnnxStep(Path(str(resources.files("auscult") / "weights" / "default.onnx")))
+    return FrameModel(BUILT_IN, step.rate_hz, step, Normalise())
+
+
+def checkpoint_of(path: Path) -> Path:
+    """The file to open: a checkpoint itself, or the best one of a run folder.
+
+    Raises:
+        CheckpointError: neither exists.
+    """
+    if path.is_dir():
+        return best_checkpoint(path)
+    if not path.is_file():
+        raise CheckpointError(f"no model '{path}': give {BUILT_IN}, a checkpoint file or a run folder")
+    return path
+
+
+def from_checkpoint(
+    path: Path,
+    device: str,
+    trust: Collection[str],
+    overrides: Sequence[str],
+    weights: Weights,
+    chunk_s: float,
+    overlap_s: float,
+) -> Model:
+    """A checkpoint as a model: frame by frame if its method is causal, else in chunks."""
+    from auscult.hub.bundle import open_method
+
+    method, nets, _ = open_method(path, trust, overrides, weights)
+    return model_of(path.stem, method, nets, pick_device(device), chunk_s, overlap_s)
+
+
+def model_of(
+    name: str, method: Method, nets: Nets, device: str, chunk_s: float = 10.0, overlap_s: float = 1.0
+) -> Model:
+    """A method and its nets as a model: what validation during training restores with."""
+    if (step := method.frame_step(nets)) is not None:
+        return FrameModel(name, method.rate_hz, step, method.normalise)
+    return ChunkModel(name, method, nets, device, chunk_s, overlap_s)
+
+
+def pick_device(device: str) -> str:
+    """``auto`` is the first GPU there is, else the CPU."""
+    import torch
+
+    if device != "auto":
+        return device
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,0 +1,124 @@
+"""A run folder: who may write in it, what it records, and what is saved so that nothing is lost.
+
+runs/<recipe>-<8 hex>/
+    recipe.yaml          the resolved recipe, every default in view
+    environment.json     versions, device, data
+    history.jsonl        one row a logged step, one a validation
+    checkpoints/         step-*.safetensors (nets and averages), step-*.optimiser.safetensors beside the newest
+    samples/             a few restored validation items
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from auscult.errors import TrainingError
+from auscult.hub.bundle import atomic_write
+from auscult.version import __version__
+
+Row = dict[str, Any]
+
+
+class RunFolder:
+    """The files of one run; held by at most one process at a time."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._lock: IO[str] | None = None
+        self._history: IO[str] | None = None
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    def open(self, resolved: Mapping[str, Any]) -> None:
+        """Create the folder if needed, lock it, record recipe and environment.
+
+        Raises:
+            TrainingError: another process trains in it, or it cannot be written.
+        """
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            self.samples.mkdir(exist_ok=True)
+            self._lock = open(self.path / ".lock", "a+")  # noqa: SIM115  held for the life of the run
+        except OSError as error:
+            raise TrainingError(f"{self.path}: cannot be written ({error}); choose another --runs folder") from error
+        try:
+            # The kernel drops the lock with the process, however it ends.
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise TrainingError(
+                f"{self.path}: another process is training in this folder; wait for it or stop it"
+            ) from error
+        if not (self.path / "recipe.yaml").exists():
+            atomic_write(self.path / "recipe.yaml", yaml.safe_dump(dict(resolved), sort_keys=False).encode())
+        atomic_write(self.path / "environment.json", json.dumps(environment(), indent=1).encode())
+
+    def cut_history(self, step: int) -> list[Row]:
+        """Drop rows after ``step`` (they belong to work that was lost) and return the rest."""
+        path = self.path / "history.jsonl"
+        rows = list(read_history(path)) if path.exists() else []
+        kept = [row for row in rows if row["step"] <= step]
+        atomic_write(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        return kept
+
+    def log(self, row: Row) -> None:
+        """Append a row to the history."""
+        if self._history is None:
+            self._history = open(self.path / "history.jsonl", "a", encoding="utf-8")  # noqa: SIM115
+        self._history.write(json.dumps(_finite(row)) + "\n")
+        self._history.flush()
+
+    def close(self) -> None:
+        """Release the folder."""
+        for file in (self._history, self._lock):
+            if file is not None:
+                file.close()
+        self._history = self._lock = None
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """Rows of a history; a last line that was cut short by a crash is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, for the record."""
+    import accelerate
+    import numpy
+    import torch
+
+    versions = {"auscult": __version__, "python": platform.python_version(), "torch": torch.__version__}
+    versions |= {"numpy": numpy.__version__, "accelerate": accelerate.__version__}
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    return {"versions": versions, "device": device, "cpus": os.cpu_count(), "threads": torch.get_num_threads()}
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: numbers that are not finite become text, so that readers see what happened."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

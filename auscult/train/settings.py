@@ -1,0 +1,112 @@
+"""The sections of a recipe beyond method and data, and how the loop is run (which does not change its result)."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from auscult.data.pairs import PairSource
+from auscult.errors import RecipeError
+
+Precision = Literal["fp32", "bf16", "fp16"]
+Algorithm = Literal["adam", "adamw", "sgd"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and how: the part of the loop that changes its result.
+
+    ``batch`` counts items a micro-batch and device; a step learns from batch x accumulate x devices items.
+    ``clip_norm`` bounds the gradient norm (None: logged only). ``ema_decay`` averages the weights (None: off).
+    """
+
+    steps: int
+    batch: int = 16
+    accumulate: int = 1
+    precision: Precision = "fp32"
+    clip_norm: float | None = 5.0
+    ema_decay: float | None = 0.999
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """Optimiser of one net. ``freeze`` and ``lr_scale`` name tensors by pattern: ``encoder.*``."""
+
+    algorithm: Algorithm = "adamw"
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    freeze: tuple[str, ...] = ()
+    lr_scale: dict[str, float] = field(default_factory=dict)
+
+    def build(self, net: nn.Module) -> torch.optim.Optimizer:
+        """The optimiser, one parameter group a rate; frozen tensors stop requiring gradients.
+
+        Raises:
+            RecipeError: a pattern fits no tensor, or nothing is left to train.
+        """
+        names = [name for name, parameter in net.named_parameters() if parameter.requires_grad]
+        for pattern in (*self.freeze, *self.lr_scale):
+            if not fnmatch.filter(names, pattern):
+                raise RecipeError(
+                    f"optimiser: the pattern '{pattern}' fits no tensor; there are {', '.join(names[:5])}, ..."
+                )
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in net.named_parameters():
+            if any(fnmatch.fnmatch(name, pattern) for pattern in self.freeze):
+                parameter.requires_grad_(False)
+            if parameter.requires_grad:
+                groups.setdefault(self._scale(name), []).append(parameter)
+        if not groups:
+            raise RecipeError("optimiser: every tensor is frozen, nothing is left to train")
+        listed = [{"params": parameters, "lr": self.lr * scale, "scale": scale} for scale, parameters in groups.items()]
+        return self._make(listed)
+
+    def _scale(self, name: str) -> float:
+        fitting = [scale for pattern, scale in self.lr_scale.items() if fnmatch.fnmatch(name, pattern)]
+        return fitting[-1] if fitting else 1.0
+
+    def _make(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        if self.algorithm == "sgd":
+            return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+        make = torch.optim.AdamW if self.algorithm == "adamw" else torch.optim.Adam
+        return make(groups, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Restore whole held-out items with fixed seeds and score them.
+
+    ``select`` is the metric by which the best ``keep_best`` checkpoints are kept; ``patience`` validations without a
+    new best end the run early (None: never).
+    """
+
+    data: PairSource
+    every: int = 1000
+    items: int = 32
+    metrics: tuple[str, ...] = ("pesq", "estoi", "si_sdr")
+    select: str = "pesq"
+    keep_best: int = 3
+    patience: int | None = None
+
+    def indices(self) -> Iterator[int]:
+        """Evenly spaced items of the source, the same at every validation."""
+        count = min(self.items, len(self.data))
+        return (round(i * len(self.data) / count) for i in range(count))
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is carried out; none of it changes the weights that come out."""
+
+    workers: int = 1
+    save_every: int = 500
+    log_every: int = 10
+    device: str = "auto"
+    trackers: tuple[str, ...] = ()

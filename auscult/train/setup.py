@@ -1,0 +1,132 @@
+"""From a recipe to everything the loop needs, checked before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from auscult import recipe
+from auscult.data.pairs import PairSource
+from auscult.errors import RecipeError, TrainingError, nearest
+from auscult.hub.bundle import load_net, sha256
+from auscult.methods.base import Method
+from auscult.rng import Key
+from auscult.train.schedule import Schedule
+from auscult.train.settings import Optimiser, Options, Training, Validation
+
+SECTIONS = ("name", "seed", "method", "data", "training", "optimiser", "schedule", "validation")
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A recipe bound to classes. ``method`` makes a new method with freshly initialised nets each time."""
+
+    name: str
+    seed: int
+    resolved: Mapping[str, Any]
+    method: Callable[[], Method]
+    data: PairSource
+    training: Training
+    optimisers: Mapping[str, Optimiser]
+    schedules: Mapping[str, Schedule]
+    validation: Validation | None
+    options: Options
+    init_from: Path | None = None
+
+    @property
+    def folder_name(self) -> str:
+        """``<recipe>-<8 hex>``: the same recipe gives the same folder, and so resumes."""
+        return f"{self.name}-{recipe.digest(self.resolved)}"
+
+    def initialise(self, nets: Mapping[str, nn.Module]) -> None:
+        """Start from another checkpoint's weights, where one is given."""
+        if self.init_from is not None:
+            for name, net in nets.items():
+                load_net(net, self.init_from, name)
+
+
+def plan_run(
+    raw: Mapping[str, Any], options: Options, data_root: Path | None = None, init_from: Path | None = None
+) -> RunPlan:
+    """Bind a recipe.
+
+    Raises:
+        RecipeError: an unknown section, or whatever binding a section finds.
+        DataError: data that does not fit together.
+        TrainingError: fp16 where there is no GPU.
+    """
+    for section in raw:
+        if section not in SECTIONS:
+            raise RecipeError(f"{section}: unknown section{nearest(section, SECTIONS)}; allowed: {', '.join(SECTIONS)}")
+    for section in ("method", "data", "training"):
+        if section not in raw:
+            raise RecipeError(f"{section}: missing; a recipe to train has method, data and training")
+    seed = int(raw.get("seed", 0))
+    plans = {
+        "method": recipe.plan(raw["method"], Method, "method"),
+        "data": recipe.plan(_rooted(raw["data"], data_root), PairSource, "data"),
+        "training": recipe.plan(raw["training"], Training, "training"),
+    }
+    turns: tuple[str, ...] = plans["method"].target.turns  # type: ignore[attr-defined]
+    optimisers = _per_turn(raw.get("optimiser", {}), turns, Optimiser, "optimiser")
+    schedules = _per_turn(raw.get("schedule", {"type": "Constant"}), turns, Schedule, "schedule")
+    validation = None
+    if raw.get("validation"):
+        node = {**raw["validation"], "data": _rooted(raw["validation"].get("data"), data_root)}
+        validation = recipe.plan(node, Validation, "validation")
+    training: Training = plans["training"].build()
+    if training.precision == "fp16" and not torch.cuda.is_available():
+        raise TrainingError("precision fp16 needs a GPU (on CPUs it is a hundred times slower); use bf16 or fp32")
+    resolved = {
+        "name": raw.get("name", "run"),
+        "seed": seed,
+        **{name: _without_root(plan.as_dict()) for name, plan in plans.items()},
+        "optimiser": {turn: plan.as_dict() for turn, plan in optimisers.items()},
+        "schedule": {turn: plan.as_dict() for turn, plan in schedules.items()},
+    }
+    if validation is not None:
+        resolved["validation"] = _without_root(validation.as_dict())
+    if init_from is not None:
+        resolved["init_from"] = sha256(init_from)
+
+    def method() -> Method:
+        torch.manual_seed(Key(seed).child("init").integer())
+        built: Method = plans["method"].build()
+        return built
+
+    return RunPlan(
+        resolved["name"],
+        seed,
+        resolved,
+        method,
+        plans["data"].build(),
+        training,
+        {turn: plan.build() for turn, plan in optimisers.items()},
+        {turn: plan.build() for turn, plan in schedules.items()},
+        validation.build() if validation is not None else None,
+        options,
+        init_from,
+    )
+
+
+def _per_turn(node: Any, turns: Sequence[str], expected: type, where: str) -> dict[str, recipe.Plan]:
+    """One section for all turns, or a mapping with one for each."""
+    if isinstance(node, Mapping) and node.keys() == set(turns) and len(turns) > 1:
+        return {turn: recipe.plan(node[turn], expected, f"{where}.{turn}") for turn in turns}
+    return {turn: recipe.plan(node, expected, where) for turn in turns}
+
+
+def _rooted(node: Any, root: Path | None) -> Any:
+    return {**node, "root": str(root)} if root is not None and isinstance(node, Mapping) else node
+
+
+def _without_root(node: Any) -> Any:
+    """Where the data lie does not change what is learned, so it is not part of a run's identity."""
+    if isinstance(node, dict):
+        return {key: _without_root(value) for key, value in node.items() if key != "root"}
+    return node

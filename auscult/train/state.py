@@ -1,0 +1,118 @@
+"""What learns, and how all of it is saved and found again, bit by bit, without pickle.
+
+A save is two files: the optimiser's first, then the checkpoint, each written aside, flushed and renamed. A
+checkpoint with an optimiser file of its step beside it is a place to resume from; so a crash at any moment leaves
+either the save before or the save after.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from torch import Tensor, nn
+
+from auscult.errors import TrainingError
+from auscult.hub.bundle import Meta, atomic_write, read_tensors, save
+from auscult.hub.runs import checkpoints
+from auscult.train.ema import Average
+
+_OPTIMISER = ".optimiser.safetensors"
+
+
+@dataclass
+class State:
+    """Nets, averages, optimisers and progress of a run."""
+
+    nets: dict[str, nn.Module]
+    averages: dict[str, Average]
+    optimisers: Mapping[str, torch.optim.Optimizer]
+    step: int = 0
+    scores: list[tuple[int, float]] = field(default_factory=list)
+
+    @property
+    def best(self) -> tuple[int, float] | None:
+        """Step and score of the best validation so far."""
+        return max(self.scores, key=lambda pair: pair[1], default=None)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything a checkpoint holds."""
+        live = {f"{name}.{key}": t for name, net in self.nets.items() for key, t in net.state_dict().items()}
+        mean = {f"ema.{name}.{key}": t for name, average in self.averages.items() for key, t in average.tensors.items()}
+        return live | mean
+
+    def save(self, folder: Path, meta: Meta) -> Path:
+        """Write both files of this step, then remove optimiser files that are no longer needed."""
+        path = folder / f"step-{self.step:08d}.safetensors"
+        from safetensors.torch import save as serialise
+
+        progress = {
+            "step": self.step,
+            "scores": self.scores,
+            "updates": {name: average.updates for name, average in self.averages.items()},
+        }
+        atomic_write(_beside(path), serialise(_flatten(self.optimisers), {"progress": json.dumps(progress)}))
+        save(path, self.tensors(), meta)
+        for old in folder.glob(f"step-*{_OPTIMISER}"):
+            if old != _beside(path):
+                old.unlink()
+        return path
+
+    def load(self, path: Path) -> None:
+        """Continue from a save."""
+        tensors = read_tensors(path)
+        for name, net in self.nets.items():
+            net.load_state_dict({k.removeprefix(f"{name}."): t for k, t in tensors.items() if k.startswith(f"{name}.")})
+        with safetensors.safe_open(str(_beside(path)), "pt") as file:
+            progress = json.loads(file.metadata()["progress"])
+        for name, average in self.averages.items():
+            prefix = f"ema.{name}."
+            own = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+            average.load(own, progress["updates"][name])
+        _unflatten(self.optimisers, read_tensors(_beside(path)))
+        self.step = progress["step"]
+        self.scores = [(step, score) for step, score in progress["scores"]]
+
+
+def newest_save(folder: Path) -> Path | None:
+    """The newest checkpoint that a run can resume from."""
+    found = [path for path in checkpoints(folder.parent) if _beside(path).exists()]
+    return found[-1] if found else None
+
+
+def prune(folder: Path, keep: set[Path]) -> None:
+    """Remove checkpoints that are neither the newest nor among ``keep``."""
+    for path in checkpoints(folder.parent)[:-1]:
+        if path not in keep:
+            path.unlink()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name.removesuffix(".safetensors") + _OPTIMISER)
+
+
+def _flatten(optimisers: Mapping[str, torch.optim.Optimizer]) -> dict[str, Tensor]:
+    """Optimiser states as named tensors: ``<turn>/<parameter number>/<name>``."""
+    flat: dict[str, Tensor] = {}
+    for turn, optimiser in optimisers.items():
+        for number, values in optimiser.state_dict()["state"].items():
+            for name, value in values.items():
+                if value is not None:
+                    flat[f"{turn}/{number}/{name}"] = torch.as_tensor(value).detach().cpu().contiguous().clone()
+    return flat
+
+
+def _unflatten(optimisers: Mapping[str, torch.optim.Optimizer], flat: Mapping[str, Tensor]) -> None:
+    states: dict[str, dict[int, dict[str, Any]]] = {turn: {} for turn in optimisers}
+    for key, tensor in flat.items():
+        turn, number, name = key.split("/")
+        if turn not in states:
+            raise TrainingError(f"the save holds an optimiser for '{turn}', which this method does not train")
+        states[turn].setdefault(int(number), {})[name] = tensor
+    for turn, optimiser in optimisers.items():
+        optimiser.load_state_dict({"state": states[turn], "param_groups": optimiser.state_dict()["param_groups"]})

@@ -1,0 +1,78 @@
+"""Validation: restore whole held-out items with fixed seeds, through the engine users get, and score them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from auscult.audio.clip import Clip
+from auscult.audio.writer import write
+from auscult.data.loader import ATTEMPTS
+from auscult.data.pairs import Pair
+from auscult.degrade.base import Unusable
+from auscult.errors import DataError
+from auscult.evaluate.score import Row, mean, metrics_named, score_waves
+from auscult.methods.base import Method
+from auscult.restore.engine import Restorer
+from auscult.restore.models import model_of
+from auscult.rng import Key
+from auscult.train.settings import Validation
+
+SAMPLES = 3
+"""Items whose restoration is kept as audio."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Scores of a validation: per item, and the mean of each metric over the items where it is defined."""
+
+    rows: tuple[Row, ...]
+    means: Mapping[str, float]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], metrics: Sequence[str]) -> Outcome:
+        return cls(tuple(rows), {metric: mean(rows, metric) for metric in metrics})
+
+
+def held_out(validation: Validation, key: Key) -> list[Pair]:
+    """The items to validate on: the same at every validation and on every resume.
+
+    Raises:
+        DataError: an item stays unusable.
+    """
+    return [_usable(validation, key, index) for index in validation.indices()]
+
+
+def validate(
+    validation: Validation,
+    method: Method,
+    nets: Mapping[str, nn.Module],
+    pairs: list[Pair],
+    device: torch.device,
+    samples: Path | None,
+) -> Outcome:
+    """Restore and score the items; a few restorations go to ``samples``."""
+    restorer = Restorer(model_of("validation", method, nets, str(device)))
+    metrics = metrics_named(validation.metrics)
+    rows = []
+    for number, pair in enumerate(pairs):
+        restored = restorer.enhance(pair.noisy, pair.rate_hz)
+        scores, failures = score_waves(metrics, pair.clean, restored, pair.rate_hz)
+        rows.append(Row("net", pair.name, scores, failures))
+        if samples is not None and number < SAMPLES:
+            for role, wave in (("noisy", pair.noisy), ("restored", restored), ("clean", pair.clean)):
+                write(samples / f"{number}-{role}.flac", Clip(wave, pair.rate_hz))
+    return Outcome.of(rows, [metric.name for metric in metrics])
+
+
+def _usable(validation: Validation, key: Key, index: int) -> Pair:
+    for attempt in range(ATTEMPTS):
+        try:
+            return validation.data.pair(index, key.child(index, attempt))
+        except Unusable as error:
+            reason = error
+    raise DataError(f"validation item {index} is unusable ({reason}); exclude it from the validation data")
