@@ -6,7 +6,7 @@ traceback and exits with code 2. Anything else that surfaces is a bug of ours.
 
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from types import ModuleType
 
 EXTRA_OF_MODULE = {
@@ -79,3 +79,9 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` when something close to ``word`` is allowed, else an empty string."""
     close = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)
     return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def few(names: Collection[str], most: int = 4) -> str:
+    """The first names of a collection, for messages."""
+    shown = sorted(names)[:most]
+    return (", ".join(shown) + (", ..." if len(names) > most else "")) or "none"

@@ -11,8 +11,8 @@ QUALITY = "VHQ"
 
 
 def resampled_length(samples: int, from_hz: int, to_hz: int) -> int:
-    """Length after conversion, rounded to nearest."""
-    return (2 * samples * to_hz + from_hz) // (2 * from_hz)
+    """Length after conversion, rounded up: a signal never vanishes."""
+    return -(-samples * to_hz // from_hz)
 
 
 def fit_length(wave: Float32[ndarray, "C T"], samples: int) -> Float32[ndarray, "C T2"]:

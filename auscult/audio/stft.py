@@ -86,7 +86,8 @@ class Analysis:
 
     def __init__(self, stft: STFT):
         self._stft = stft
-        self._buffer: ndarray | None = None  # samples from the start of the next frame on, left extension included
+        self._buffer: ndarray | None = None  # the latest samples, extended at the start of the stream
+        self._next = 0  # where in the buffer the next frame begins
         self._started = False
 
     def push(self, wave: Float32[ndarray, "C T"]) -> Complex64[ndarray, "C N F"]:
@@ -95,25 +96,27 @@ class Analysis:
         buffer = wave if self._buffer is None else np.concatenate([self._buffer, wave], axis=1)
         if not self._started and buffer.shape[1] > half:
             buffer, self._started = extend(buffer, half, 0), True
-        count = (buffer.shape[1] - n_fft) // hop + 1 if self._started and buffer.shape[1] >= n_fft else 0
-        self._buffer = buffer[:, count * hop :]
-        return self._transform(buffer, count)
+        count = max(0, (buffer.shape[1] - self._next - n_fft) // hop + 1) if self._started else 0
+        frames = self._transform(buffer, count)
+        self._next += count * hop
+        # The end of the stream is extended by reflection, which needs half a window of the past.
+        drop = min(self._next, max(0, buffer.shape[1] - half - 1))
+        self._buffer, self._next = buffer[:, drop:], self._next - drop
+        return frames
 
     def finish(self, samples: int, given: int) -> Complex64[ndarray, "C N F"]:
         """The last frames of a stream of ``samples`` samples, ``given`` of whose frames were returned before."""
         assert self._buffer is not None
         half = self._stft.n_fft // 2
-        # The buffer may hold the left extension: reflection at the right must not reach into it beyond the whole
-        # signal, which `extend` on the whole would not do either, as the signal is then longer than half a window.
-        buffer = extend(self._buffer, 0, half) if self._started else extend(self._buffer, half, half)
+        buffer = extend(self._buffer, 0 if self._started else half, half)
         return self._transform(buffer, self._stft.frames(samples) - given)
 
     def _transform(self, buffer: ndarray, count: int) -> Complex64[ndarray, "C N F"]:
         stft = self._stft
         if count <= 0:
             return np.zeros((buffer.shape[0], 0, stft.n_fft // 2 + 1), np.complex64)
-        views = np.lib.stride_tricks.sliding_window_view(buffer, stft.n_fft, axis=-1)[:, :: stft.hop][:, :count]
-        return np.fft.rfft(views * stft.taper).astype(np.complex64)
+        views = np.lib.stride_tricks.sliding_window_view(buffer[:, self._next :], stft.n_fft, axis=-1)
+        return np.fft.rfft(views[:, :: stft.hop][:, :count] * stft.taper).astype(np.complex64)
 
 
 class Synthesis:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from auscult.cli import enhance, evaluate, show, train
+from auscult.cli import convert, enhance, evaluate, show, train
 from auscult.errors import AuscultError
 from auscult.version import __version__
 
@@ -26,6 +26,7 @@ app.command()(evaluate.evaluate)
 app.command()(show.models)
 app.add_typer(show.recipes, name="recipes")
 app.command()(show.info)
+app.command()(convert.convert)
 
 
 def _version(asked: bool) -> None:

@@ -12,7 +12,7 @@ from auscult.cli.shared import Device, Set
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from auscult.train.loop import Ending
+    from auscult.train.loop import Ending, Trainer
     from auscult.train.setup import RunPlan
 
 
@@ -63,7 +63,7 @@ def train(
         with _Lines(plan) as lines:
             trainer = Trainer(plan, run, lines.row)
             if trainer.accelerator.is_main_process:
-                typer.echo(_opening(plan, run.path, trainer.state.step))
+                typer.echo(_opening(plan, run.path, trainer))
             ending = trainer.fit()
     finally:
         run.close()
@@ -112,12 +112,16 @@ class _Lines:
         self._bar.stop()
 
 
-def _opening(plan: RunPlan, run: Path, step: int) -> str:
-    left_out = plan.data.unreadable()
+def _opening(plan: RunPlan, run: Path, trainer: Trainer) -> str:
+    step, left_out = trainer.state.step, plan.data.unreadable()
     lines = [f"{run}: {'resuming at step ' + str(step) if step else 'new run'}, {plan.training.steps} steps"]
     if left_out:
         name, reason = next(iter(left_out.items()))
         lines.append(f"{len(left_out)} unreadable files are left out, the first: {name} ({reason})")
+    if trainer.started_from is not None and step == 0:
+        for what, names in zip(("not in", "of it unused by"), trainer.started_from, strict=True):
+            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            lines.append(f"{len(names)} tensors {what} {plan.init_from}{': ' if names else ''}{shown}")
     return "\n".join(lines)
 
 

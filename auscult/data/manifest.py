@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from auscult.audio.clip import Info, find_audio, probe
-from auscult.errors import AudioError, DataError
+from auscult.errors import AudioError, DataError, few
 
 DURATION_TOLERANCE_S = 0.1
 """A manifest's duration may be off by this much, or by 1 % of it: lists round, some encoders pad."""
@@ -149,8 +149,8 @@ def match_names(clean: Sequence[Path], noisy: Sequence[Path]) -> list[tuple[Path
     only_clean, only_noisy = (sorted(a.keys() - b.keys()) for a, b in (by_name, by_name[::-1]))
     if only_clean or only_noisy:
         raise DataError(
-            f"clean and noisy do not match by name: {len(only_clean)} only in clean ({_few(only_clean)}), "
-            f"{len(only_noisy)} only in noisy ({_few(only_noisy)})"
+            f"clean and noisy do not match by name: {len(only_clean)} only in clean ({few(only_clean)}), "
+            f"{len(only_noisy)} only in noisy ({few(only_noisy)})"
         )
     return [(by_name[0][name], by_name[1][name]) for name in sorted(by_name[0])]
 
@@ -163,10 +163,6 @@ def _by_stem(paths: Sequence[Path]) -> dict[str, Path]:
             raise DataError(f"two files share the name '{stem}': {names[stem]} and {path}; pairs go by name")
         names[stem] = path
     return names
-
-
-def _few(names: Sequence[str]) -> str:
-    return (", ".join(names[:5]) + (", ..." if len(names) > 5 else "")) or "none"
 
 
 def _agree(row: Mapping[str, Any], info: Info, place: str) -> None:

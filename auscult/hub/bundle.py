@@ -11,23 +11,18 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import safetensors
 
-from auscult import recipe
-from auscult.catalogue import check_trust
-from auscult.errors import CheckpointError
-from auscult.hub.keys import few
+from auscult.errors import CheckpointError, few
 from auscult.version import __version__
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from auscult.methods.base import Method
 
 SCHEMA = 1
 Weights = Literal["auto", "ema", "net"]
@@ -94,64 +89,47 @@ def read_meta(path: Path) -> Meta:
     return Meta(**fields)
 
 
-def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
-    """Tensors whose name starts with a prefix, without it.
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file.
 
     Raises:
         CheckpointError: the file cannot be read.
     """
     try:
         with safetensors.safe_open(str(path), "pt") as file:
-            return {k.removeprefix(prefix): file.get_tensor(k) for k in file.keys() if k.startswith(prefix)}  # noqa: SIM118
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a readable checkpoint ({error}); it may be cut short") from error
 
 
-def open_method(
-    path: Path, trust: Collection[str] = (), overrides: Sequence[str] = (), weights: Weights = "auto"
-) -> tuple[Method, dict[str, nn.Module], Meta]:
-    """The method of a checkpoint with its nets loaded, in evaluation mode.
-
-    ``weights="auto"`` takes averaged weights where the file has them.
+def select(tensors: Mapping[str, Tensor], name: str, weights: Weights, origin: str) -> dict[str, Tensor]:
+    """One net's tensors: averaged ones where asked for or present, raw ones else.
 
     Raises:
-        CheckpointError, TrustError: as reading; also tensors that do not fit the net.
-        RecipeError: overrides that the method does not know.
+        CheckpointError: averaged weights are asked for and there are none.
     """
-    from auscult.methods.base import Method
-
-    meta = read_meta(path)
-    check_trust(recipe.class_names(meta.method), trust, str(path))
-    node = recipe.override({"method": meta.method}, [f"method.{o}" for o in overrides])["method"]
-    method: Method = recipe.plan(node, Method, "method").build()
-    nets = method.nets()
-    for name, net in nets.items():
-        load_net(net, path, name, weights)
-        net.eval()
-    return method, nets, meta
+    chosen = {k.removeprefix(f"{name}."): t for k, t in tensors.items() if k.startswith(f"{name}.")}
+    averaged = {k.removeprefix(f"ema.{name}."): t for k, t in tensors.items() if k.startswith(f"ema.{name}.")}
+    if weights == "ema" and not averaged:
+        raise CheckpointError(f"{origin}: holds no averaged weights of '{name}'; use --weights net")
+    return chosen if weights == "net" else chosen | averaged
 
 
-def load_net(net: nn.Module, path: Path, name: str, weights: Weights = "auto") -> None:
-    """Load one net's tensors from a checkpoint, strictly.
+def load_net(net: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
+    """Load a net, strictly.
 
     Raises:
         CheckpointError: tensors missing, unknown or of another shape; named.
     """
-    tensors = read_tensors(path, f"{name}.")
-    averaged = read_tensors(path, f"ema.{name}.")
-    if weights == "ema" and not averaged:
-        raise CheckpointError(f"{path}: holds no averaged weights of '{name}'; use --weights net")
-    if weights != "net":
-        tensors |= averaged
     own = net.state_dict()
     missing, unknown = own.keys() - tensors.keys(), tensors.keys() - own.keys()
     misfits = {k for k in own.keys() & tensors.keys() if own[k].shape != tensors[k].shape}
     if missing or unknown or misfits:
         raise CheckpointError(
-            f"{path}: does not fit the net '{name}': {len(missing)} tensors missing ({few(missing)}), "
+            f"{origin}: does not fit the net {type(net).__name__}: {len(missing)} tensors missing ({few(missing)}), "
             f"{len(unknown)} unknown ({few(unknown)}), {len(misfits)} of another shape ({few(misfits)})"
         )
-    net.load_state_dict(tensors)
+    net.load_state_dict(dict(tensors))
 
 
 def sha256(path: Path) -> str:

@@ -1,6 +1,10 @@
 """Published GTCRN checkpoints (Xiaobin-Rong/gtcrn): a dict with ``model``, ``optimizer`` and ``epoch``."""
 
-from auscult.hub.keys import Table
+from typing import Any
+
+from torch import Tensor
+
+from auscult.hub.keys import Table, renamed
 
 KEYS: Table = (
     (r"^erb\..*", ""),  # computed, not learned
@@ -24,3 +28,27 @@ KEYS: Table = (
     (r"\.tra\.att_fc", ".attention.linear"),
     (r"\.bn\.", ".norm."),
 )
+
+
+METHOD = {
+    "type": "Regression",
+    "rate_hz": 16_000,
+    "features": {"type": "CompressedSTFT", "n_fft": 512, "hop": 256, "window": "sqrthann", "transform": "none"},
+    "net": {"type": "GTCRN"},
+    # As published (SEtrain): 70 and 30 on compressed spectra, and the base-10 logarithm of the SI-SNR ratio.
+    "losses": [
+        {"type": "CompressedSpectrum", "magnitude": 70.0, "complex": 30.0, "exponent": 0.3},
+        {"type": "LimitedSISDR", "weight": 0.1},
+    ],
+}
+
+
+def fits(payload: Any) -> bool:
+    """Whether a file holds GTCRN weights."""
+    model = payload.get("model") if isinstance(payload, dict) else None
+    return isinstance(model, dict) and "dpgrnn1.intra_rnn.rnn1.weight_ih_l0" in model and "erb.erb_fc.weight" in model
+
+
+def tensors(payload: Any) -> dict[str, Tensor]:
+    """The net's tensors in our names."""
+    return {f"net.{key}": tensor for key, tensor in renamed(payload["model"], KEYS).items()}

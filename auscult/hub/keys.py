@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Table = Sequence[tuple[str, str]]
 """Regular expressions and replacements; a replacement of ``""`` for a whole key drops the tensor."""
@@ -22,9 +24,3 @@ def renamed(state: Mapping[str, Tensor], table: Table) -> dict[str, Tensor]:
     """A state dict in our names."""
     pairs = ((rename(key, table), tensor) for key, tensor in state.items())
     return {key: tensor for key, tensor in pairs if key}
-
-
-def few(names: Collection[str], most: int = 4) -> str:
-    """The first names of a collection, for messages."""
-    shown = sorted(names)[:most]
-    return (", ".join(shown) + (", ..." if len(names) > most else "")) or "none"

@@ -7,8 +7,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from auscult.errors import CheckpointError
-from auscult.hub.keys import few
+from auscult.errors import CheckpointError, few
 from auscult.nets.blocks import Attention, Join, ResBlock
 from auscult.nets.ncsnpp import Decoder, Encoder, NCSNpp
 

@@ -108,7 +108,8 @@ class BandGRU(StreamingNet):
 
     def _features(self, frames: Float[Tensor, "B N F 2"], power: Float[Tensor, "B N"]) -> Map:
         """Compressed magnitude, real and imaginary part over the bands, relative to the running level."""
-        x = frames * (power + 1e-12).rsqrt()[..., None, None]
+        # Clamped, not offset: exporters drop the addition of a number they take for zero.
+        x = frames * power.clamp_min(1e-10).rsqrt()[..., None, None]
         magnitude = (x.square().sum(-1) + 1e-6).sqrt()
         parts = x * magnitude.pow(-0.7)[..., None]
         return self.bands.merge(torch.cat([magnitude.pow(0.3)[..., None], parts], dim=-1).permute(0, 3, 1, 2))

@@ -14,7 +14,18 @@ import torch.nn.functional as F
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from auscult.nets.blocks import Attention, Join, Map, ResBlock, TimeEmbedding, conv3, fir_down, fir_up, group_norm
+from auscult.nets.blocks import (
+    Attention,
+    Join,
+    Map,
+    ResBlock,
+    TimeEmbedding,
+    channels_last,
+    conv3,
+    fir_down,
+    fir_up,
+    group_norm,
+)
 from auscult.shapes import bcast
 
 TimeScaling = Literal["none", "before_output", "after_output"]

@@ -145,7 +145,7 @@ def from_checkpoint(
     overlap_s: float,
 ) -> Model:
     """A checkpoint as a model: frame by frame if its method is causal, else in chunks."""
-    from auscult.hub.bundle import open_method
+    from auscult.hub.opening import open_method
 
     method, nets, _ = open_method(path, trust, overrides, weights)
     return model_of(path.stem, method, nets, pick_device(device), chunk_s, overlap_s)

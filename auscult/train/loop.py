@@ -62,7 +62,7 @@ class Trainer:
         self.key = Key(plan.seed)
         self.method = plan.method()
         nets = self.method.nets()
-        plan.initialise(nets)
+        self.started_from = plan.initialise(nets)
         self.turns = self.method.turns
         optimisers = {turn: plan.optimisers[turn].build(nets[turn]) for turn in self.turns}
         for net in nets.values():

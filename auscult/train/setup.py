@@ -13,7 +13,8 @@ from torch import nn
 from auscult import recipe
 from auscult.data.pairs import PairSource
 from auscult.errors import RecipeError, TrainingError, nearest
-from auscult.hub.bundle import load_net, sha256
+from auscult.hub.bundle import sha256
+from auscult.hub.opening import start_from
 from auscult.methods.base import Method
 from auscult.rng import Key
 from auscult.train.schedule import Schedule
@@ -43,11 +44,11 @@ class RunPlan:
         """``<recipe>-<8 hex>``: the same recipe gives the same folder, and so resumes."""
         return f"{self.name}-{recipe.digest(self.resolved)}"
 
-    def initialise(self, nets: Mapping[str, nn.Module]) -> None:
-        """Start from another checkpoint's weights, where one is given."""
-        if self.init_from is not None:
-            for name, net in nets.items():
-                load_net(net, self.init_from, name)
+    def initialise(self, nets: Mapping[str, nn.Module]) -> tuple[list[str], list[str]] | None:
+        """Start from another checkpoint's weights, where one is given; says which tensors were not found or used."""
+        if self.init_from is None:
+            return None
+        return start_from(self.init_from, nets)
 
 
 def plan_run(

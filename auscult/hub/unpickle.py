@@ -1,0 +1,164 @@
+"""The only reader of pickles: it never imports or calls anything a file names.
+
+A PyTorch archive is a zip with ``*/data.pkl`` and raw storages. Its pickle is run on a machine whose ``find_class``
+knows a short list of harmless constructors of our own; every other name, whether a Lightning class or ``os.system``,
+becomes an inert :class:`Placeholder` that remembers what it was asked to be.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from auscult.errors import CheckpointError
+
+_STORAGES = {
+    "DoubleStorage": torch.float64,
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+    "ComplexFloatStorage": torch.complex64,
+    "ComplexDoubleStorage": torch.complex128,
+}
+
+
+class Placeholder:
+    """Stands for an object of a class we do not build: its name, arguments and state, and nothing that runs."""
+
+    name = "?"
+
+    def __init__(self, *arguments: Any, **keywords: Any):
+        self.arguments, self.keywords = arguments, keywords
+        self.state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def append(self, item: Any) -> None:
+        """Pickles of list subclasses append; nothing is kept."""
+
+    def extend(self, items: Any) -> None:
+        """Pickles of list subclasses extend; nothing is kept."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Pickles of dict subclasses set items; nothing is kept."""
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def read_archive(path: Path) -> Any:
+    """The object in a PyTorch file: tensors, numbers, text and containers; the rest as placeholders.
+
+    Raises:
+        CheckpointError: not a PyTorch archive, damaged, or a pickle that asks for something malformed.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entry = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
+            if entry is None:
+                raise CheckpointError(f"{path}: a zip file, but not a PyTorch archive (no data.pkl in it)")
+            return _Reader(archive, entry).load()
+    except zipfile.BadZipFile as error:
+        raise CheckpointError(
+            f"{path}: neither safetensors nor a PyTorch archive ({error}); files of PyTorch before 1.6 must be "
+            "saved again by a newer one"
+        ) from error
+    except (pickle.UnpicklingError, RuntimeError, ValueError, TypeError, KeyError, IndexError, EOFError,
+            AttributeError, ImportError, MemoryError) as error:  # fmt: skip  # what a hostile pickle can provoke
+        raise CheckpointError(
+            f"{path}: damaged or hostile PyTorch archive ({type(error).__name__}: {error})"
+        ) from error
+
+
+def foreign_classes(value: Any) -> set[str]:
+    """Names of the placeholders in a payload, for reports."""
+    if isinstance(value, Placeholder):
+        return {value.name}
+    if isinstance(value, dict):
+        return set().union(*(foreign_classes(item) for item in value.values()))
+    if isinstance(value, list | tuple):
+        return set().union(*(foreign_classes(item) for item in value))
+    return {value.name} if isinstance(value, type) and issubclass(value, Placeholder) else set()
+
+
+class _Reader(pickle.Unpickler):
+    def __init__(self, archive: zipfile.ZipFile, entry: str):
+        super().__init__(io.BytesIO(archive.read(entry)), encoding="utf-8")
+        self._archive, self._folder = archive, entry.removesuffix("data.pkl")
+        self._storages: dict[str, Tensor] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (known := _HARMLESS.get((module, name))) is not None:
+            return known
+        if module == "torch" and name in _STORAGES:
+            return _STORAGES[name]
+        return type("Placeholder", (Placeholder,), {"name": f"{module}.{name}"})
+
+    def persistent_load(self, pid: Any) -> Tensor:
+        kind, dtype, key, _, numel = pid
+        if kind != "storage" or not isinstance(dtype, torch.dtype):
+            raise pickle.UnpicklingError(f"unknown storage {pid!r:.80}")
+        if key not in self._storages:
+            raw = bytearray(self._archive.read(f"{self._folder}data/{key}"))
+            self._storages[key] = torch.frombuffer(raw, dtype=dtype) if raw else torch.empty(0, dtype=dtype)
+        if self._storages[key].numel() < int(numel):
+            raise pickle.UnpicklingError(f"storage {key} is shorter than it claims")
+        return self._storages[key]
+
+
+def _tensor(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
+    # as_strided refuses to reach beyond the storage.
+    return torch.as_strided(storage, size, stride, offset).clone()
+
+
+def _parameter(data: Tensor, *_: Any) -> Tensor:
+    return data
+
+
+class _DType:
+    """A numpy dtype named by a pickle: only plain numbers are ever made of it."""
+
+    def __init__(self, code: str, *_: Any):
+        self.code = code
+
+    def __setstate__(self, state: Any) -> None:
+        self.order = state[1] if isinstance(state, tuple) and len(state) > 1 else "="
+
+
+def _scalar(dtype: _DType, raw: bytes) -> Any:
+    if dtype.code[:1] not in ("f", "i", "u", "b"):
+        raise pickle.UnpicklingError(f"numpy scalar of type {dtype.code}")
+    return np.frombuffer(raw, dtype=dtype.code)[0].item()
+
+
+def _encode(text: str, encoding: str = "latin1") -> bytes:
+    return text.encode("latin1")
+
+
+_HARMLESS: dict[tuple[str, str], Callable[..., Any]] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("builtins", "set"): set,
+    ("builtins", "frozenset"): frozenset,
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_parameter"): _parameter,
+    ("_codecs", "encode"): _encode,
+    ("numpy", "dtype"): _DType,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("numpy._core.multiarray", "scalar"): _scalar,
+}

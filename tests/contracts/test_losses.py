@@ -1,0 +1,109 @@
+"""Every loss is zero at the perfect estimate, positive elsewhere, differentiable, and finite on silence."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from auscult.catalogue import CATALOGUE, find
+from auscult.losses.base import Loss
+from auscult.methods.objective import Objective
+from auscult.paths.base import Prediction
+from auscult.paths.ouve import OUVE
+from auscult.shapes import bcast
+
+LOSSES = list(CATALOGUE["loss"])
+
+
+@pytest.fixture
+def target() -> Tensor:
+    torch.manual_seed(0)
+    return 0.1 * torch.randn(2, 1, 4_000)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_oracle_scores_zero(name: str, target: Tensor) -> None:
+    loss = find(name)()(target.clone(), target)
+    assert float(loss.total) == pytest.approx(0.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_worse_estimates_score_higher(name: str, target: Tensor) -> None:
+    loss = find(name)()
+    noise = torch.randn_like(target)
+    totals = [float(loss(target + level * noise, target).total) for level in (0.001, 0.01, 0.1)]
+    assert 0 < totals[0] < totals[1] < totals[2]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("silent", ["estimate", "target", "both"])
+def test_silence_gives_finite_values_and_gradients(name: str, silent: str, target: Tensor) -> None:
+    zeros = torch.zeros_like(target)
+    estimate = (zeros if silent in ("estimate", "both") else target + 0.01).clone().requires_grad_()
+    loss = find(name)()(estimate, zeros if silent in ("target", "both") else target).total
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert estimate.grad is not None
+    assert torch.isfinite(estimate.grad).all()
+
+
+@pytest.mark.parametrize("name", CATALOGUE["objective"])
+def test_objectives_are_zero_at_the_true_prediction(name: str) -> None:
+    """Fed the quantity it is trained to match (through any parametrisation), an objective vanishes."""
+    torch.manual_seed(0)
+    path, objective = OUVE(), find(name)()
+    assert isinstance(objective, Objective)
+    clean, noisy, noise = (torch.randn(3, 1, 8, 8, dtype=torch.complex64) for _ in range(3))
+    t = torch.tensor([0.1, 0.5, 0.9])
+    x = path.mean(clean, noisy, t) + bcast(path.std(t), noise) * noise
+    for kind, value in (
+        ("clean", clean),
+        ("mean", path.mean(clean, noisy, t)),
+        ("score", -noise / bcast(path.std(t), noise)),
+    ):
+        loss = objective(Prediction(path, x, noisy, t, kind, value), clean, noise)  # type: ignore[arg-type]
+        assert float(loss.total) == pytest.approx(0.0, abs=1e-6)
+        worse = objective(Prediction(path, x, noisy, t, kind, 1.1 * value), clean, noise)  # type: ignore[arg-type]
+        assert float(worse.total) > 1e-4
+
+
+def test_score_matching_is_the_published_sum() -> None:
+    """mean over items of 1/2 sum |sigma score + z|^2: 32 bins and z = 1 give 16 for a zero score."""
+    path = OUVE()
+    z = torch.ones(2, 1, 4, 8, dtype=torch.complex64)
+    prediction = Prediction(path, z, z, torch.tensor([0.3, 0.7]), "score", torch.zeros_like(z))
+    assert float(find("ScoreMatching")()(prediction, z, z).total) == pytest.approx(16.0)
+    assert float(find("ScoreMatching")(per_bin=True)(prediction, z, z).total) == pytest.approx(0.5)
+
+
+def test_edm_weights_stay_with_their_items() -> None:
+    """mean(w_b l_b), not the reference's B x B product: unequal items, checked by hand."""
+    path = OUVE()
+    t = torch.tensor([0.2, 0.5, 0.9])
+    clean = torch.zeros(3, 1, 2, 2, dtype=torch.complex64)
+    error = torch.tensor([1.0, 2.0, 3.0]).to(torch.complex64).reshape(3, 1, 1, 1).expand(3, 1, 2, 2)
+    prediction = Prediction(path, clean, clean, t, "mean", error)
+    sigma = path.std(t)
+    weight = (sigma**2 + 0.01) / (sigma * 0.1) ** 2
+    expected = float((weight * 0.5 * 4 * torch.tensor([1.0, 4.0, 9.0])).mean())
+    objective = find("DenoiserMatching")(weighting="edm", sigma_data=0.1)
+    assert float(objective(prediction, clean, clean).total) == pytest.approx(expected, rel=1e-6)
+
+
+def test_limited_si_sdr_is_limit_minus_si_sdr() -> None:
+    torch.manual_seed(0)
+    target = torch.randn(1, 1, 8_000)
+    noise = torch.randn_like(target)
+    noise -= (noise * target).sum() / target.square().sum() * target
+    estimate = 3.0 * (target + 0.1 * noise * target.norm() / noise.norm())  # SI-SDR 20 dB, any gain
+    assert float(find("LimitedSISDR")(limit_db=60.0)(estimate, target).parts["si_sdr"]) == pytest.approx(40.0, abs=1e-3)
+
+
+def test_joined_losses_keep_their_parts_apart() -> None:
+    one = Loss({"a": torch.tensor(2.0)}, {"a": 0.5})
+    two = Loss({"b": torch.tensor(3.0)}, {"b": 2.0})
+    joined = Loss.joined([one, two])
+    assert float(joined.total) == 7.0
+    with pytest.raises(ValueError, match="two losses have a part named a"):
+        Loss.joined([one, one])
