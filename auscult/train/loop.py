@@ -59,6 +59,8 @@ class Trainer:
             cpu=plan.options.device == "cpu",
             kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
+        if self.accelerator.is_main_process:
+            run.open(plan.resolved)
         self.key = Key(plan.seed)
         self.method = plan.method()
         nets = self.method.nets()
@@ -72,6 +74,8 @@ class Trainer:
         self.state = State(nets, averages, optimisers)
         if (save := newest_save(run.checkpoints)) is not None:
             self.state.load(save)
+        if self.accelerator.is_main_process:
+            run.cut_history(self.state.step)
         self.wrapped = {turn: self.accelerator.prepare_model(nets[turn]) for turn in self.turns}
         self.steppers = {turn: self.accelerator.prepare_optimizer(optimisers[turn]) for turn in self.turns}
         self.share = Share(
@@ -275,7 +279,9 @@ class Tally:
         elapsed = time.perf_counter() - self._started
         turns = {}
         for turn in trainer.turns:
-            parts = {name: value / self._steps for name, value in self._parts[turn].items()}
+            sums = torch.tensor(list(self._parts[turn].values()), dtype=torch.float64) / self._steps
+            sums = accelerator.reduce(sums.float().to(accelerator.device), "mean")
+            parts = dict(zip(self._parts[turn], sums.tolist(), strict=True))
             weights = self._weights[turn]
             turns[turn] = {
                 "loss": sum(weights[name] * value for name, value in parts.items()),
@@ -295,18 +301,20 @@ class Tally:
             "step": state.step,
             "parameters": {name: fingerprint(net) for name, net in state.nets.items()},
             "positions": [min(self._positions), max(self._positions)],
+            "skipped": dict(self._skipped),
         }
+        ranks = gather_object([rank]) if accelerator.num_processes > 1 else [rank]
         row = {
             "kind": "step",
             "step": state.step,
             "turns": turns,
             "items": self._items,
-            "skipped": dict(self._skipped),
+            "skipped": dict(sum((Counter(rank["skipped"]) for rank in ranks), Counter())),
             "items_per_s": self._items / elapsed,
             "audio_per_s": self._items * (plan.data.crop_s or 0.0) / elapsed,
             "loader_wait_share": self.waited_s / elapsed,
             "peak_memory_mib": peak_memory_mib(accelerator.device),
-            "ranks": gather_object([rank]) if accelerator.num_processes > 1 else [rank],
+            "ranks": ranks,
         }
         self._clear()
         return row

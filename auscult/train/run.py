@@ -67,13 +67,12 @@ class RunFolder:
             atomic_write(self.path / "recipe.yaml", yaml.safe_dump(dict(resolved), sort_keys=False).encode())
         atomic_write(self.path / "environment.json", json.dumps(environment(), indent=1).encode())
 
-    def cut_history(self, step: int) -> list[Row]:
-        """Drop rows after ``step`` (they belong to work that was lost) and return the rest."""
+    def cut_history(self, step: int) -> None:
+        """Drop rows after ``step``: they belong to work that was lost."""
         path = self.path / "history.jsonl"
         rows = list(read_history(path)) if path.exists() else []
         kept = [row for row in rows if row["step"] <= step]
         atomic_write(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
-        return kept
 
     def log(self, row: Row) -> None:
         """Append a row to the history."""

@@ -1,0 +1,120 @@
+"""Nothing is lost: killed at any point, even during a save, a run ends bit-identical to an uninterrupted one."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.train.runs import (
+    SCORE,
+    VALIDATION,
+    arguments,
+    auscult,
+    environment,
+    only_run,
+    recipe,
+    write_recipe,
+)
+
+# Where a run dies: the n-th call of a function, before or after it does its work.
+DIE = """
+import os, signal
+import auscult.train.ema, auscult.train.state
+place = {module}
+real, calls = place.{name}, [0]
+def dying(*a, **k):
+    calls[0] += 1
+    if calls[0] == {nth} and {before}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    out = real(*a, **k)
+    if calls[0] == {nth}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return out
+place.{name} = dying
+"""
+
+POINTS = {
+    "in step 4": ("auscult.train.ema", "floating", 8, True),
+    "before the optimiser file is renamed": ("os", "replace", 14, True),
+    "between optimiser file and checkpoint": ("auscult.train.state", "atomic_write", 2, False),
+    "after the checkpoint, before tidying": ("auscult.train.state", "save", 2, False),
+}
+
+
+def final(runs: Path) -> dict[str, torch.Tensor]:
+    run = only_run(runs)
+    newest = sorted((run / "checkpoints").glob("step-*[0-9].safetensors"))[-1]
+    assert newest.name == "step-00000006.safetensors"
+    return load_file(newest)
+
+
+@pytest.fixture(scope="module")
+def whole(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """The score model, uninterrupted: dropout, noise and times all drawn, saved every two steps."""
+    folder = tmp_path_factory.mktemp("whole")
+    path = write_recipe(folder, recipe(SCORE, validation=VALIDATION))
+    done = auscult(arguments(path, corpus, folder / "runs", "--save-every", "2"))
+    assert done.returncode == 0, done.stderr
+    return final(folder / "runs")
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_and_resumed_equals_uninterrupted(
+    whole: dict[str, torch.Tensor], corpus: Path, tmp_path: Path, point: str
+) -> None:
+    module, name, nth, before = POINTS[point]
+    path = write_recipe(tmp_path, recipe(SCORE, validation=VALIDATION))
+    command = arguments(path, corpus, tmp_path / "runs", "--save-every", "2")
+    killed = auscult(command, prelude=DIE.format(module=module, name=name, nth=nth, before=before))
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    resumed = auscult(command)
+    assert resumed.returncode == 0, resumed.stderr
+    after = final(tmp_path / "runs")
+    assert after.keys() == whole.keys()
+    for key, tensor in whole.items():
+        assert torch.equal(after[key], tensor), key
+    rows = [json.loads(line) for line in (only_run(tmp_path / "runs") / "history.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if row["kind"] == "step"] == [1, 2, 3, 4, 5, 6]
+    assert [row["step"] for row in rows if row["kind"] == "validation"] == [3, 6]
+
+
+def test_sigterm_saves_and_stops(corpus: Path, tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, recipe(training={"steps": 100_000, "batch": 2}))
+    command = arguments(path, corpus, tmp_path / "runs", "--save-every", "100000")
+    args = [sys.executable, "-m", "auscult", *command]
+    with subprocess.Popen(args, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as run:
+        deadline = time.monotonic() + 100
+        while time.monotonic() < deadline and not list(tmp_path.glob("runs/*/history.jsonl")):
+            time.sleep(0.2)
+        time.sleep(1.0)
+        run.send_signal(signal.SIGTERM)
+        output, _ = run.communicate(timeout=100)
+    assert run.returncode == 130
+    assert "stopped and saved at step" in output
+    saved = list(tmp_path.glob("runs/*/checkpoints/step-*[0-9].safetensors"))
+    assert len(saved) == 1
+    step = int(saved[0].stem.removeprefix("step-"))
+    rows = only_run(tmp_path / "runs").joinpath("history.jsonl").read_text().splitlines()
+    assert json.loads(rows[-1])["step"] == step > 0
+
+
+def test_two_processes_cannot_train_in_one_folder(corpus: Path, tmp_path: Path) -> None:
+    from auscult.errors import TrainingError
+    from auscult.train.run import RunFolder
+
+    first, second = (RunFolder(tmp_path / "run") for _ in range(2))
+    first.open({"name": "x"})
+    with pytest.raises(TrainingError, match="another process is training in this folder"):
+        second.open({"name": "x"})
+    second.close()
+    first.close()
+    second.open({"name": "x"})
+    second.close()
