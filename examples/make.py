@@ -2,7 +2,7 @@
 
     apt-get install flite && python examples/make.py
 
-Writes ``clean.flac`` (the target: speech with early reflections) and ``noisy.flac`` (what a microphone across the
+Writes ``clean/walk.flac`` (the target: speech with early reflections) and ``noisy/walk.flac`` (what a microphone across the
 room would hear), 16 kHz mono. Nothing recorded is in either; both are free of any licence.
 """
 
@@ -65,7 +65,7 @@ def main() -> None:
     hum = {"tilt_db_per_octave": -4.0, "knots_db": [3, 1, 0, -2, 1, 2, -1, 0, 1, -2], "wander_db": 1.5}
     signal = at_snr(signal, coloured(rng, dry.shape[1], RATE_HZ, hum), 9.0, "active")
     for name, wave in (("clean", signal.clean), ("noisy", signal.noisy)):
-        write(HERE / f"{name}.flac", Clip(wave, RATE_HZ))
+        write(HERE / name / "walk.flac", Clip(wave, RATE_HZ))
 
 
 if __name__ == "__main__":

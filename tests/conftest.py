@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import checked
+
+checked.install()
+
 from auscult.audio.clip import Clip, read
 
 ROOT = Path(__file__).parent.parent
@@ -26,13 +30,13 @@ def data() -> Path:
 @pytest.fixture(scope="session")
 def noisy() -> Clip:
     """Synthesised speech in noise, 16 kHz mono, 11 s."""
-    return read(EXAMPLES / "noisy.flac")
+    return read(EXAMPLES / "noisy" / "walk.flac")
 
 
 @pytest.fixture(scope="session")
 def clean() -> Clip:
     """The clean side of :func:`noisy`."""
-    return read(EXAMPLES / "clean.flac")
+    return read(EXAMPLES / "clean" / "walk.flac")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -125,8 +126,9 @@ def _print(outcomes: list[Outcome]) -> None:
 
     reports = [o for o in outcomes if isinstance(o, Report)]
     if reports:
-        columns = ["restored", "length", "rate", "level", "noise floor", "speed"]
-        print_table(columns, [_row(report) for report in reports])
+        folder = Path(os.path.commonpath([report.job.output.parent for report in reports]))
+        columns = [f"restored in {folder}", "length", "rate", "level", "noise floor", "speed"]
+        print_table(columns, [_row(report, folder) for report in reports])
     for report in reports:
         if report.overs.count:
             typer.echo(
@@ -142,12 +144,12 @@ def _print(outcomes: list[Outcome]) -> None:
         typer.secho(f"{len(failures)} of {len(outcomes)} files failed", fg="red", err=True)
 
 
-def _row(report: Report) -> list[str]:
+def _row(report: Report, folder: Path) -> list[str]:
     from auscult.units import duration
 
     before, after = report.before, report.after
     return [
-        str(report.job.output),
+        str(report.job.output.relative_to(folder)),
         duration(report.duration_s),
         f"{report.rate_hz / 1000:g} kHz" + (f" x{report.channels}" if report.channels > 1 else ""),
         f"{before.mean_db:.1f} -> {after.mean_db:.1f} dB",

@@ -31,7 +31,7 @@ def print_table(columns: list[str], rows: list[list[str]], title: str = "", nume
 
     table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i >= numeric else "left", no_wrap=i > 0)
+        table.add_column(column, justify="right" if i >= numeric else "left", no_wrap=i > 0, overflow="fold")
     for row in rows:
         table.add_row(*row)
     console = Console()

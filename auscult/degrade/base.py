@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -42,9 +42,10 @@ class Signal:
 
     def heard(self, noisy: Float32[ndarray, "C T"]) -> Signal:
         """The same target, heard differently."""
-        return Signal(self.clean, noisy.astype(np.float32, copy=False), self.rate_hz)
+        return Signal(self.clean, noisy, self.rate_hz)
 
 
+@runtime_checkable
 class Bank(Protocol):
     """A collection of recordings at one rate, mono: noises, room responses, other speakers."""
 

@@ -45,7 +45,7 @@ class BandLimit(Degradation):
         # Forward and backward filtering doubles the order.
         sections = butter(max(1, drawn["order"] // 2), drawn["cutoff_hz"], fs=signal.rate_hz, output="sos")
         reach = min(3 * (2 * len(sections) + 1), signal.noisy.shape[1] - 1)
-        return signal.heard(sosfiltfilt(sections, signal.noisy, axis=1, padlen=reach))
+        return signal.heard(sosfiltfilt(sections, signal.noisy, axis=1, padlen=reach).astype(np.float32))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ complex number (no angle, no NaN gradient at zero).
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,7 @@ TINY = 1e-12
 """Magnitudes below this count as zero."""
 
 
+@runtime_checkable
 class Features(Protocol):
     """Wave to latent and back. ``decode(encode(wave), T)`` is the wave, up to rounding."""
 

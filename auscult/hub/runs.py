@@ -9,11 +9,13 @@ from auscult.errors import CheckpointError
 from auscult.hub.bundle import read_meta
 
 CHECKPOINTS = "checkpoints"
+OPTIMISER = ".optimiser.safetensors"
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """Model files of a run, oldest first."""
-    return sorted((run / CHECKPOINTS).glob("step-*.safetensors"))
+    """Model files of a run, oldest first; the optimisers' states beside them are none."""
+    found = (run / CHECKPOINTS).glob("step-*.safetensors")
+    return sorted(path for path in found if not path.name.endswith(OPTIMISER))
 
 
 def best_checkpoint(run: Path) -> Path:

@@ -154,7 +154,7 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
 _HARMLESS: dict[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("builtins", "set"): set,
-    ("builtins", "frozenset"): frozenset,
+    ("__builtin__", "set"): set,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_parameter"): _parameter,
     ("_codecs", "encode"): _encode,

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-Signal = Float[ndarray, " T"]
+Signal = Float[ndarray, " _"]
 
 
 class MetricFailure(Exception):

@@ -20,7 +20,8 @@ from auscult.nets.bands import Bands
 from auscult.nets.blocks import channels_last
 from auscult.nets.streaming import StreamingNet
 
-Map = Float[Tensor, "B C N F"]
+Map = Float[Tensor, "B _ N _"]
+"""[B, channels, N, bands]."""
 
 
 class BandGRU(StreamingNet):

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-Map = Float[Tensor, "B C F N"]
+Map = Float[Tensor, "B _ _ _"]
+"""[B, channels, F, N]; blocks change channels and resolution, never the batch."""
 Resample = Literal["none", "down", "up"]
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from auscult.nets.bands import Bands
 
-Map = Float[Tensor, "B C N F"]
+Map = Float[Tensor, "B _ N _"]
+"""[B, channels, N, bands]; blocks change channels and bands, never batch or frames."""
 
 
 class GTCRN(nn.Module):
@@ -140,7 +141,7 @@ class GroupedGRU(nn.Module):
         return torch.cat([gru(half)[0] for gru, half in zip(self.parts, x.chunk(2, dim=-1), strict=True)], dim=-1)
 
 
-def neighbours(x: Map) -> Float[Tensor, "B 3C N F"]:
+def neighbours(x: Map) -> Map:
     """Every channel beside itself shifted by one bin either way (subband feature extraction), channel-major."""
     padded = F.pad(x, (1, 1))
     bins = x.shape[3]

@@ -18,7 +18,8 @@ from auscult.audio.stft import Analysis, Synthesis
 from auscult.features.frames import FrameStep
 from auscult.units import to_db
 
-Wave = Float32[ndarray, "C T"]
+Wave = Float32[ndarray, "C _"]
+"""Channels and any number of samples."""
 
 
 class Stream(ABC):

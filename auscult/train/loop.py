@@ -187,7 +187,7 @@ class Trainer:
         samples = self.run.samples if accelerator.is_main_process else None
         outcome = validate(validation, method, nets, mine, accelerator.device, samples)
         rows = tuple(gather_object(list(outcome.rows))) if accelerator.num_processes > 1 else outcome.rows
-        outcome = Outcome.of(rows, validation.metrics)
+        outcome = Outcome.of(rows, list(outcome.means))
         state.scores.append((state.step, outcome.means[validation.select]))
         row = {
             "kind": "validation",

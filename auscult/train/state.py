@@ -19,10 +19,8 @@ from torch import Tensor, nn
 
 from auscult.errors import TrainingError
 from auscult.hub.bundle import Meta, atomic_write, read_tensors, save
-from auscult.hub.runs import checkpoints
+from auscult.hub.runs import OPTIMISER, checkpoints
 from auscult.train.ema import Average
-
-_OPTIMISER = ".optimiser.safetensors"
 
 
 @dataclass
@@ -58,7 +56,7 @@ class State:
         }
         atomic_write(_beside(path), serialise(_flatten(self.optimisers), {"progress": json.dumps(progress)}))
         save(path, self.tensors(), meta)
-        for old in folder.glob(f"step-*{_OPTIMISER}"):
+        for old in folder.glob(f"step-*{OPTIMISER}"):
             if old != _beside(path):
                 old.unlink()
         return path
@@ -93,7 +91,7 @@ def prune(folder: Path, keep: set[Path]) -> None:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(path.name.removesuffix(".safetensors") + _OPTIMISER)
+    return path.with_name(path.name.removesuffix(".safetensors") + OPTIMISER)
 
 
 def _flatten(optimisers: Mapping[str, torch.optim.Optimizer]) -> dict[str, Tensor]:

@@ -41,11 +41,12 @@ def dying(*a, **k):
 place.{name} = dying
 """
 
+# module, function, call, before it, and the step that the resumed run starts from
 POINTS = {
-    "in step 4": ("auscult.train.ema", "floating", 8, True),
-    "before the optimiser file is renamed": ("os", "replace", 14, True),
-    "between optimiser file and checkpoint": ("auscult.train.state", "atomic_write", 2, False),
-    "after the checkpoint, before tidying": ("auscult.train.state", "save", 2, False),
+    "in step 4": ("auscult.train.ema", "floating", 8, True, 3),
+    "before the optimiser file is renamed": ("os", "replace", 14, True, 3),
+    "between optimiser file and checkpoint": ("auscult.train.state", "atomic_write", 2, False, 2),
+    "after the checkpoint, before tidying": ("auscult.train.state", "save", 2, False, 3),
 }
 
 
@@ -70,13 +71,14 @@ def whole(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, t
 def test_killed_and_resumed_equals_uninterrupted(
     whole: dict[str, torch.Tensor], corpus: Path, tmp_path: Path, point: str
 ) -> None:
-    module, name, nth, before = POINTS[point]
+    module, name, nth, before, step = POINTS[point]
     path = write_recipe(tmp_path, recipe(SCORE, validation=VALIDATION))
     command = arguments(path, corpus, tmp_path / "runs", "--save-every", "2")
     killed = auscult(command, prelude=DIE.format(module=module, name=name, nth=nth, before=before))
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     resumed = auscult(command)
     assert resumed.returncode == 0, resumed.stderr
+    assert f"resuming at step {step}," in resumed.stdout
     after = final(tmp_path / "runs")
     assert after.keys() == whole.keys()
     for key, tensor in whole.items():

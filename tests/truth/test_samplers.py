@@ -33,10 +33,11 @@ def exact(y: Tensor) -> Predict:
     return predict
 
 
-class Fixed:
+class Fixed(Draws):
     """A prior displacement of one standard deviation, and no noise after it."""
 
     def __init__(self) -> None:
+        super().__init__([])
         self._first = True
 
     def normal_like(self, x: Tensor) -> Tensor:
@@ -58,7 +59,7 @@ def flow_end(y: Tensor, t_eps: float) -> Tensor:
 
 def error(sampler: Sampler) -> float:
     y = torch.full((1, 1, 1, 1), 0.8, dtype=torch.complex128)
-    out = sampler(exact(y), y, PATH, Fixed())  # type: ignore[arg-type]
+    out = sampler(exact(y), y, PATH, Fixed())
     return float((out - flow_end(y, 0.03)).abs().max())
 
 

@@ -1,0 +1,74 @@
+# make demo            set up and restore the bundled recording (FILE=my.wav restores yours)
+# make test            set up and run the tests
+# make check           style, types, floors
+# make docs            build the documentation into docs/_build
+# make bench-*         measure; results go to docs/benchmarks.md
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+FILE ?=
+DATA ?= ../shared/data
+
+.PHONY: demo test check docs model clean bench-speed bench-net bench-engine bench-loader bench-default bench-score
+
+demo: $(VENV)/.demo
+ifeq ($(FILE),)
+	@$(BIN)/auscult enhance examples/noisy -o restored --overwrite
+	@echo
+	@$(BIN)/auscult evaluate --clean examples/clean --noisy examples/noisy --enhanced restored -o restored/scores.csv
+else
+	@$(BIN)/auscult enhance "$(FILE)" --overwrite
+endif
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m sphinx -W -q -b html docs docs/_build
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "auscult needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing auscult into $(VENV) ..."
+	@$(PIP) -e ".[eval]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing auscult with everything for development into $(VENV) ..."
+	@$(PIP) -e ".[dev]"
+	@touch $@
+
+# Train the built-in model again, from nothing to the files in the package.
+model: $(VENV)/.dev
+	$(BIN)/auscult train bandgru --data $(DATA)
+	$(BIN)/python benchmarks/publish.py
+
+bench-net: $(VENV)/.dev
+	$(BIN)/python benchmarks/net.py
+
+bench-engine: $(VENV)/.dev
+	$(BIN)/python benchmarks/engine.py
+
+bench-loader: $(VENV)/.dev
+	$(BIN)/python benchmarks/loader.py --data $(DATA)
+
+bench-default: $(VENV)/.dev
+	$(BIN)/python benchmarks/default.py --data $(DATA)
+
+bench-score: $(VENV)/.dev
+	$(BIN)/python benchmarks/score.py --data $(DATA)
+
+bench-speed: bench-net bench-engine bench-loader
+
+clean:
+	rm -rf $(VENV) restored docs/_build .pytest_cache .mypy_cache .ruff_cache .coverage

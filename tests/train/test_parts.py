@@ -1,0 +1,179 @@
+"""Schedules, averages, optimiser groups, early stopping, precision: each against what it should do."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from auscult.errors import RecipeError, TrainingError
+from auscult.train.ema import Average
+from auscult.train.loop import Trainer
+from auscult.train.run import RunFolder, read_history
+from auscult.train.schedule import Constant, Plateau, StepDecay, WarmupCosine
+from auscult.train.settings import Optimiser, Options, Validation
+from auscult.train.setup import RunPlan, plan_run
+from tests.train.runs import REGRESSION, SCORE, VALIDATION, recipe
+
+
+def run_here(corpus: Path, tmp_path: Path, content: dict[str, Any], **options: Any) -> tuple[Trainer, Path]:
+    plan: RunPlan = plan_run(content, Options(workers=0, device="cpu", log_every=1, **options), corpus)
+    folder = RunFolder(tmp_path / plan.folder_name)
+    trainer = Trainer(plan, folder, [].append)
+    trainer.ending = trainer.fit()  # type: ignore[attr-defined]
+    folder.close()
+    return trainer, folder.path
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerator() -> None:
+    """Accelerate keeps the precision of a process's first run; these tests train several in one."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+class TestSchedules:
+    def test_constant_and_warm_up(self) -> None:
+        assert [Constant(4).factor(s, 100, []) for s in (0, 1, 3, 50)] == [0.25, 0.5, 1.0, 1.0]
+
+    def test_cosine_reaches_its_floor_at_the_last_step(self) -> None:
+        schedule = WarmupCosine(10, 0.1)
+        assert schedule.factor(10, 101, []) == 1.0
+        assert schedule.factor(55, 101, []) == pytest.approx(0.55)
+        assert schedule.factor(100, 101, []) == pytest.approx(0.1)
+
+    def test_steps(self) -> None:
+        assert [StepDecay(10, 0.5).factor(s, 100, []) for s in (0, 9, 10, 25)] == [1, 1, 0.5, 0.25]
+
+    def test_plateau_cuts_after_patience_without_a_new_best(self) -> None:
+        schedule = Plateau(gamma=0.5, patience=2, floor=0.2)
+        scores = [(i, s) for i, s in enumerate([1.0, 2.0, 1.5, 1.9, 1.8, 1.7, 1.6, 1.5])]
+        assert [schedule.factor(0, 1, scores[:n]) for n in range(9)] == [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.2]
+
+
+class TestAverage:
+    def test_it_is_the_running_average_of_torch_ema(self) -> None:
+        net = nn.Linear(1, 1, bias=False)
+        nn.init.constant_(net.weight, 1.0)
+        average, expected = Average(net, 0.9), 1.0
+        for n in range(1, 30):
+            nn.init.constant_(net.weight, float(n))
+            average.update(net)
+            decay = min(0.9, (1 + n) / (10 + n))
+            expected -= (1 - decay) * (expected - n)
+        assert float(average.tensors["weight"]) == pytest.approx(expected, rel=1e-6)
+        assert float(net.weight.detach()) == 29.0
+        assert average.distance(net) == pytest.approx((29 - expected) / 29, rel=1e-5)
+
+    def test_buffers_are_averaged_and_counters_left_alone(self) -> None:
+        net = nn.BatchNorm1d(2)
+        average = Average(net, 0.5)
+        assert set(average.tensors) == {"weight", "bias", "running_mean", "running_var"}
+
+
+class TestOptimiser:
+    def net(self) -> nn.Module:
+        return nn.ModuleDict({"encoder": nn.Linear(2, 2), "head": nn.Linear(2, 2)})
+
+    def test_frozen_tensors_do_not_learn_and_scales_make_groups(self) -> None:
+        net = self.net()
+        optimiser = Optimiser(lr=0.1, freeze=("encoder.weight",), lr_scale={"head.*": 0.5}).build(net)
+        assert not net["encoder"].weight.requires_grad  # type: ignore[index, union-attr]
+        assert {group["lr"]: len(group["params"]) for group in optimiser.param_groups} == {0.1: 1, 0.05: 2}
+
+    @pytest.mark.parametrize("algorithm", ["adam", "adamw", "sgd"])
+    def test_algorithms(self, algorithm: Any) -> None:
+        assert type(Optimiser(algorithm).build(self.net())).__name__.lower() == algorithm
+
+    def test_patterns_that_fit_nothing_and_nothing_left(self) -> None:
+        with pytest.raises(RecipeError, match="the pattern 'decoder.*' fits no tensor"):
+            Optimiser(freeze=("decoder.*",)).build(self.net())
+        with pytest.raises(RecipeError, match="every tensor is frozen"):
+            Optimiser(freeze=("*",)).build(self.net())
+
+
+class TestRuns:
+    def test_frozen_weights_stay_and_the_rest_moves(self, corpus: Path, tmp_path: Path) -> None:
+        content = recipe(optimiser={"freeze": ["conv_in.*"]}, training={"steps": 3})
+        trainer, run = run_here(corpus, tmp_path, content)
+        start = trainer.plan.method().nets()["net"].state_dict()
+        saved = load_file(next((run / "checkpoints").glob("step-*[0-9].safetensors")))
+        assert torch.equal(saved["net.conv_in.weight"], start["conv_in.weight"])
+        assert not torch.equal(saved["net.conv_narrow.weight"], start["conv_narrow.weight"])
+
+    @pytest.mark.parametrize("base", [REGRESSION, SCORE], ids=["regression", "score"])
+    def test_the_loss_falls(self, corpus: Path, tmp_path: Path, base: dict[str, Any]) -> None:
+        content = recipe(base, training={"steps": 40, "batch": 4}, optimiser={"lr": 0.01})
+        _, run = run_here(corpus, tmp_path, content)
+        losses = [row["turns"]["net"]["loss"] for row in read_history(run / "history.jsonl")]
+        assert sum(losses[-8:]) < 0.9 * sum(losses[:8])
+
+    def test_early_stopping_and_best_checkpoints(self, corpus: Path, tmp_path: Path) -> None:
+        """With a rate of zero nothing improves: the first validation stays best, and patience ends the run."""
+        validation = {**VALIDATION, "every": 1, "patience": 3, "keep_best": 1}
+        content = recipe(validation=validation, optimiser={"lr": 0.0}, training={"steps": 50})
+        trainer, run = run_here(corpus, tmp_path, content, save_every=1)
+        ending = trainer.ending  # type: ignore[attr-defined]
+        assert (ending.reason, ending.step) == ("early", 4)
+        assert ending.best[0] == 1
+        names = sorted(path.name for path in (run / "checkpoints").iterdir())
+        assert names == [
+            "step-00000001.safetensors", "step-00000004.optimiser.safetensors", "step-00000004.safetensors",
+        ]  # fmt: skip
+
+    def test_the_learning_net_is_untouched_by_validation(self, corpus: Path, tmp_path: Path) -> None:
+        with_validation = recipe(validation={**VALIDATION, "every": 2}, training={"steps": 6})
+        finals = []
+        for content in (recipe(training={"steps": 6}), with_validation):
+            _, run = run_here(corpus, tmp_path, content)
+            finals.append(load_file(run / "checkpoints" / "step-00000006.safetensors"))
+        for key, tensor in finals[0].items():
+            assert torch.equal(tensor, finals[1][key]), key
+
+    def test_bf16_learns(self, corpus: Path, tmp_path: Path) -> None:
+        content = recipe(SCORE, training={"steps": 3, "precision": "bf16"})
+        _, run = run_here(corpus, tmp_path, content)
+        losses = [row["turns"]["net"]["loss"] for row in read_history(run / "history.jsonl")]
+        assert all(math.isfinite(loss) for loss in losses)
+
+    def test_fp16_is_refused_without_a_gpu(self, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        with pytest.raises(TrainingError, match="fp16 needs a GPU"):
+            plan_run(recipe(training={"precision": "fp16"}), Options(), corpus)
+
+    def test_a_step_with_an_infinite_gradient_is_skipped_and_counted(
+        self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from auscult.losses.base import Loss
+        from auscult.methods.regression import Regression
+
+        real = Regression.loss
+
+        def poisoned(self: Regression, turn: str, nets: Any, batch: Any, shared: Any, draws: Any) -> Loss:
+            loss = real(self, turn, nets, batch, shared, draws)
+            calls.append(1)
+            return Loss({k: v * (math.inf if len(calls) == 2 else 1.0) for k, v in loss.parts.items()}, loss.weights)
+
+        calls: list[int] = []
+        monkeypatch.setattr(Regression, "loss", poisoned)
+        _, run = run_here(corpus, tmp_path, recipe(training={"steps": 3}))
+        rows = read_history(run / "history.jsonl")
+        assert [row["turns"]["net"]["unstepped"] for row in rows] == [0, 1, 0]
+        saved = load_file(run / "checkpoints" / "step-00000003.safetensors")
+        assert all(torch.isfinite(t).all() for t in saved.values() if t.is_floating_point())
+
+    def test_history_survives_a_cut_line(self, tmp_path: Path) -> None:
+        (tmp_path / "history.jsonl").write_text(json.dumps({"step": 1}) + "\n" + '{"step": 2, "lo')
+        assert read_history(tmp_path / "history.jsonl") == [{"step": 1}]
+
+    def test_validation_items_are_spread_evenly(self, corpus: Path) -> None:
+        plan = plan_run(recipe(validation={**VALIDATION, "items": 2}), Options(), corpus)
+        assert isinstance(plan.validation, Validation)
+        assert list(plan.validation.indices()) == [0, 1]
