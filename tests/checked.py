@@ -3,7 +3,19 @@
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
-FLOORS = ("audio", "degrade", "metrics", "data", "nets", "features", "paths", "samplers", "losses", "methods", "restore")
+FLOORS = (
+    "audio",
+    "degrade",
+    "metrics",
+    "data",
+    "nets",
+    "features",
+    "paths",
+    "samplers",
+    "losses",
+    "methods",
+    "restore",
+)
 
 # An int is welcome where a float is asked for (PEP 484).
 check = beartype(conf=BeartypeConf(is_pep484_tower=True))

@@ -135,6 +135,11 @@ def _print(outcomes: list[Outcome]) -> None:
                 f"{report.job.output}: {report.overs.count} samples over full scale (peak {report.overs.peak:.2f}); "
                 "see --on-clip"
             )
+        if report.seams:
+            worst = max(seam.disagreement_db for seam in report.seams)
+            typer.echo(
+                f"{report.job.output}: {len(report.seams)} seams between chunks, the worst disagrees by {worst:.0f} dB"
+            )
     if skipped := sum(isinstance(o, Skipped) for o in outcomes):
         typer.echo(f"{skipped} of {len(outcomes)} skipped: the output exists (--overwrite redoes them)")
     failures = [o for o in outcomes if isinstance(o, Failed)]
@@ -178,4 +183,5 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
         "after": vars(outcome.after),
         "over_full_scale": outcome.overs.count,
         "peak": outcome.overs.peak,
+        "seams": [vars(seam) for seam in outcome.seams],
     }

@@ -19,7 +19,7 @@ from auscult.errors import AudioError, OutputError
 from auscult.features.normalise import Statistics
 from auscult.restore.fullband import FullBandStream, ResampledStream
 from auscult.restore.models import Model
-from auscult.restore.stream import Queue, Stream, Wave
+from auscult.restore.stream import Queue, Seam, Stream, Wave, Wrapper
 from auscult.rng import Key
 from auscult.units import to_db
 
@@ -68,6 +68,7 @@ class Report:
     before: Levels
     after: Levels
     overs: Overs
+    seams: tuple[Seam, ...] = ()
 
     @property
     def speed(self) -> float:
@@ -166,7 +167,17 @@ class Restorer:
             _emit(stream.finish(), writers, restored)
         elapsed_s = time.perf_counter() - started
         return [
-            Report(job, rate_hz, channels, taken / rate_hz, elapsed_s, before.levels, after.levels, writer.overs)
+            Report(
+                job,
+                rate_hz,
+                channels,
+                taken / rate_hz,
+                elapsed_s,
+                before.levels,
+                after.levels,
+                writer.overs,
+                stream.seams,
+            )
             for job, before, after, writer in zip(jobs, heard, restored, writers, strict=True)
         ]
 
@@ -200,11 +211,12 @@ class Restorer:
         return self.model.normalise.gain(total)
 
 
-class LevelledStream(Stream):
+class LevelledStream(Wrapper):
     """Multiply by a gain before, divide after."""
 
     def __init__(self, inner: Stream, gain: Float32[ndarray, " C"]):
-        self._inner, self._gain = inner, gain[:, None]
+        super().__init__(inner)
+        self._gain = gain[:, None]
 
     def push(self, wave: Wave) -> Wave:
         return self._inner.push(wave * self._gain) / self._gain
@@ -213,11 +225,12 @@ class LevelledStream(Stream):
         return self._inner.finish() / self._gain
 
 
-class MixedStream(Stream):
+class MixedStream(Wrapper):
     """strength x restored + (1 - strength) x original."""
 
     def __init__(self, inner: Stream, strength: float, channels: int):
-        self._inner, self._strength, self._original = inner, np.float32(strength), Queue(channels)
+        super().__init__(inner)
+        self._strength, self._original = np.float32(strength), Queue(channels)
 
     def push(self, wave: Wave) -> Wave:
         self._original.add(wave)

@@ -12,17 +12,18 @@ from numpy import ndarray
 
 from auscult.audio.resample import StreamResampler, fit_length
 from auscult.audio.stft import STFT, Analysis
-from auscult.restore.stream import Queue, Stream, Wave
+from auscult.restore.stream import Queue, Stream, Wave, Wrapper
 
 LOWEST, HIGHEST = 0.55, 0.95
 """The part of the model's band, relative to its Nyquist frequency, whose gain the band above follows."""
 
 
-class ResampledStream(Stream):
+class ResampledStream(Wrapper):
     """Run a stream at the model's rate inside one at another rate, not above which the model's band lies."""
 
     def __init__(self, inner: Stream, rate_hz: int, model_hz: int, channels: int):
-        self._inner, self._channels = inner, channels
+        super().__init__(inner)
+        self._channels = channels
         self._down = StreamResampler(rate_hz, model_hz, channels)
         self._up = StreamResampler(model_hz, rate_hz, channels)
         self._taken, self._given = 0, 0
@@ -39,14 +40,15 @@ class ResampledStream(Stream):
         return fit_length(out, self._taken - self._given)
 
 
-class FullBandStream(Stream):
+class FullBandStream(Wrapper):
     """As :class:`ResampledStream`, for rates above the model's, with the high band kept and its gain following.
 
     output = up(restored) + g (input - up(down(input))), g from the model's gain in its own upper band.
     """
 
     def __init__(self, inner: Stream, rate_hz: int, model_hz: int, channels: int):
-        self._inner, self._channels = inner, channels
+        super().__init__(inner)
+        self._channels = channels
         self._down = StreamResampler(rate_hz, model_hz, channels)
         self._up_noisy, self._up_restored = (StreamResampler(model_hz, rate_hz, channels) for _ in range(2))
         self._original, self._noisy, self._restored = (Queue(channels) for _ in range(3))

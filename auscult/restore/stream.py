@@ -22,8 +22,21 @@ Wave = Float32[ndarray, "C _"]
 """Channels and any number of samples."""
 
 
+@dataclass(frozen=True)
+class Seam:
+    """How far two neighbouring chunks disagree where they overlap: error power over signal power, in dB."""
+
+    at_sample: int
+    disagreement_db: float
+
+
 class Stream(ABC):
     """A restoration in progress."""
+
+    @property
+    def seams(self) -> tuple[Seam, ...]:
+        """Where chunks were joined so far, at the rate of the model; none for streams without chunks."""
+        return ()
 
     @abstractmethod
     def push(self, wave: Wave) -> Wave:
@@ -36,6 +49,17 @@ class Stream(ABC):
     def whole(self, wave: Wave) -> Wave:
         """A whole signal at once."""
         return np.concatenate([self.push(wave), self.finish()], axis=1)
+
+
+class Wrapper(Stream):
+    """A stream around another."""
+
+    def __init__(self, inner: Stream):
+        self._inner = inner
+
+    @property
+    def seams(self) -> tuple[Seam, ...]:
+        return self._inner.seams
 
 
 class Queue:
@@ -85,14 +109,6 @@ class FrameStream(Stream):
         return np.ascontiguousarray(out).view(np.complex64)[..., 0]
 
 
-@dataclass(frozen=True)
-class Seam:
-    """How far two neighbouring chunks disagree where they overlap: error power over signal power, in dB."""
-
-    at_sample: int
-    disagreement_db: float
-
-
 class ChunkStream(Stream):
     """A net that needs context on both sides: overlapping chunks, cross-faded linearly.
 
@@ -106,7 +122,11 @@ class ChunkStream(Stream):
         self._waiting = np.zeros((channels, 0), np.float32)
         self._tail: Wave | None = None  # the last chunk's end, to be faded into the next
         self._index, self._position = 0, 0
-        self.seams: list[Seam] = []
+        self._seams: list[Seam] = []
+
+    @property
+    def seams(self) -> tuple[Seam, ...]:
+        return tuple(self._seams)
 
     def push(self, wave: Wave) -> Wave:
         self._waiting = np.concatenate([self._waiting, wave], axis=1)
@@ -130,6 +150,6 @@ class ChunkStream(Stream):
             return out
         ahead, before = out[:, : self._overlap], self._tail
         error, signal = np.square(ahead - before).sum(), np.square(before).sum()
-        self.seams.append(Seam(self._position, to_db(float(error) / max(float(signal), 1e-12))))
+        self._seams.append(Seam(self._position, to_db(float(error) / max(float(signal), 1e-12))))
         fade = np.linspace(0.0, 1.0, self._overlap, dtype=np.float32)
         return np.concatenate([before * (1 - fade) + ahead * fade, out[:, self._overlap :]], axis=1)
