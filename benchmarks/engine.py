@@ -39,9 +39,8 @@ def speed(seconds: float = 60.0) -> None:
             started = time.perf_counter()
             model.enhance(held, rate_hz)
             times.append(time.perf_counter() - started)
-        print(
-            f"{rate_hz} Hz: {seconds / min(times):.0f}x real time (best of 5), {min(times) / seconds * 16:.2f} ms a frame"
-        )
+        best = min(times)
+        print(f"{rate_hz} Hz: {seconds / best:.0f}x real time (best of 5), {best / seconds * 16:.2f} ms a frame")
 
 
 def memory(hours: float) -> None:

@@ -56,8 +56,8 @@ def main() -> None:
     for name, seconds, out in rows:
         apart = (out - reference).abs()
         print(
-            f"{name:22s} {seconds:7.2f} s  {rows[0][1] / seconds:5.2f}x  deviation: mean {float(apart.mean()) / scale:.1e}, "
-            f"largest {float(apart.max()) / scale:.1e} of the mean magnitude"
+            f"{name:22s} {seconds:7.2f} s  {rows[0][1] / seconds:5.2f}x  deviation over mean magnitude: "
+            f"mean {float(apart.mean()) / scale:.1e}, largest {float(apart.max()) / scale:.1e}"
         )
 
 

@@ -2,8 +2,8 @@
 
     apt-get install flite && python examples/make.py
 
-Writes ``clean/walk.flac`` (the target: speech with early reflections) and ``noisy/walk.flac`` (what a microphone across the
-room would hear), 16 kHz mono. Nothing recorded is in either; both are free of any licence.
+Writes ``clean/walk.flac`` (the target: speech with early reflections) and ``noisy/walk.flac`` (what a microphone
+across the room would hear), 16 kHz mono. Nothing recorded is in either; both are free of any licence.
 """
 
 import subprocess

@@ -206,6 +206,30 @@ class TestFiles:
         assert report.overs.count > 1_000
         assert report.overs.peak == pytest.approx(1.5, abs=0.01)
 
+    def test_three_hours_take_no_more_memory_than_minutes(self, tmp_path: Path) -> None:
+        """In a process of its own: what the engine holds while a 3-hour file passes through it."""
+        code = f"""
+import resource, sys, numpy as np, soundfile
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from tests.restore.test_engine import Identity
+from auscult.features.normalise import Normalise
+from auscult.restore.engine import Restorer
+from auscult.restore.models import FrameModel
+source, output = Path({str(tmp_path / "long.wav")!r}), Path({str(tmp_path / "out.wav")!r})
+minute = np.random.default_rng(0).standard_normal(16_000 * 60).astype("f") * 0.05
+with soundfile.SoundFile(str(source), "w", 16_000, 1, "ULAW") as file:
+    for _ in range(180):
+        file.write(minute)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak()
+report = Restorer(FrameModel("identity", 16_000, Identity(), Normalise())).enhance_file(source, output)
+assert report.duration_s == 10_800, report.duration_s
+assert soundfile.info(str(output)).frames == 10_800 * 16_000
+assert peak() - before < 100, peak() - before
+"""
+        subprocess.run([sys.executable, "-c", code], check=True)
+
     def test_a_folder_goes_on_past_a_broken_file(self, default: Restorer, tmp_path: Path, noisy: Clip) -> None:
         short = noisy.with_wave(noisy.wave[:, :20_000])
         for name in ("a.wav", "sub/b.flac", "c.wav"):
