@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from auscult import recipe
+from auscult.audio.clip import read as read_audio
+from auscult.audio.writer import write
 from auscult.degrade.base import Degradation
 from auscult.degrade.noise import AddNoise
 from auscult.errors import RecipeError
@@ -91,6 +94,15 @@ def test_reading_files(tmp_path: Path) -> None:
         recipe.read("bandgr")
 
 
+def test_a_changed_recording_is_another_run(corpus: Path, tmp_path: Path) -> None:
+    shutil.copytree(corpus, tmp_path / "copy")
+    same = plan_run(REGRESSION, Options(), corpus).folder_name
+    assert plan_run(REGRESSION, Options(), tmp_path / "copy").folder_name == same
+    noise = read_audio(tmp_path / "copy" / "noise" / "noise0.wav")
+    write(tmp_path / "copy" / "noise" / "noise0.wav", noise.with_wave(noise.wave[:, 1:]))
+    assert plan_run(REGRESSION, Options(), tmp_path / "copy").folder_name != same
+
+
 def test_the_hash_covers_what_changes_the_result(corpus: Path) -> None:
     def name(content: dict[str, Any], options: Options = Options(), root: Path = corpus) -> str:
         return plan_run(content, options, root).folder_name
@@ -102,6 +114,8 @@ def test_the_hash_covers_what_changes_the_result(corpus: Path) -> None:
     explicit = {**REGRESSION, "training": {**REGRESSION["training"], "accumulate": 1}}
     assert name(explicit) == same
     assert name({**REGRESSION, "seed": 1}) != same
+    fewer = {**REGRESSION["data"], "speech": {"manifest": "all.jsonl", "where": {"speaker": "s0"}}}
+    assert name({**REGRESSION, "data": fewer}) != same
     assert name({**REGRESSION, "optimiser": {"lr": 0.002}}) != same
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import gcd
@@ -79,6 +80,11 @@ class FileBank:
         facts: Mapping[str, Any] = self.entries[index].facts
         kept = {k: facts[k] for k in ("speaker", "noise_type", "place", "t60_s") if k in facts}
         return {"name": self.name(index), **kept}
+
+    def digest(self) -> str:
+        """Hash of names, lengths and rates: what the bank holds, wherever it lies."""
+        held = [(entry.name, entry.info.samples, entry.info.rate_hz) for entry in self.entries]
+        return hashlib.sha256(repr(held).encode()).hexdigest()[:16]
 
     def grid(self, index: int) -> int:
         """Crops of a file start at multiples of this, so that they fall on whole samples at the file's own rate."""

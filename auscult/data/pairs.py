@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os.path import relpath
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,10 @@ class PairSource(ABC):
     def unreadable(self) -> Mapping[str, str]:
         """Files that were left out, with the reason."""
 
+    @abstractmethod
+    def digest(self) -> str:
+        """Changes when the recordings do: part of a run's identity."""
+
     @property
     def crop_samples(self) -> int | None:
         return None if self.crop_s is None else round(self.crop_s * self.rate_hz)
@@ -124,6 +129,9 @@ class Mixture(PairSource):
     def unreadable(self) -> Mapping[str, str]:
         return self._unreadable
 
+    def digest(self) -> str:
+        return " ".join(f"{name}:{bank.digest()}" for name, bank in sorted(self._banks.items()))
+
     def pair(self, index: int, key: Key) -> Pair:
         file = int(self._file_of_item[index])
         start, length = draw_crop(self._speech, file, self.crop_samples, key)
@@ -158,7 +166,7 @@ class Pairs(PairSource):
     ):
         self.rate_hz, self.crop_s = rate_hz, crop_s
         found = _manifest_pairs(root / manifest, where) if manifest else _folder_pairs(root / clean, root / noisy)
-        entries = [tuple(Entry(probe(path), {"path": str(path)}) for path in pair) for pair in found]
+        entries = [tuple(Entry(probe(path), {"path": relpath(path, root)}) for path in pair) for pair in found]
         for a, b in entries:
             _check_pair(a, b)
         self._clean = FileBank(tuple(a for a, _ in entries), rate_hz, mono, rates)
@@ -169,6 +177,9 @@ class Pairs(PairSource):
 
     def unreadable(self) -> Mapping[str, str]:
         return {}
+
+    def digest(self) -> str:
+        return f"clean:{self._clean.digest()} noisy:{self._noisy.digest()}"
 
     def pair(self, index: int, key: Key) -> Pair:
         start, length = draw_crop(self._clean, index, self.crop_samples, key)

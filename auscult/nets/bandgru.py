@@ -39,7 +39,7 @@ class BandGRU(StreamingNet):
     def __init__(
         self,
         channels: int = 32,
-        hidden: int = 32,
+        hidden: int = 48,
         blocks: int = 3,
         n_fft: int = 512,
         hop: int = 256,
@@ -61,8 +61,9 @@ class BandGRU(StreamingNet):
         self.conv_widen = nn.ConvTranspose2d(channels, channels, (1, 5), (1, 2), (0, 2))
         self.conv_out = nn.ConvTranspose2d(channels, 2, (1, 5), (1, 2), (0, 2))
         self.acts = nn.ModuleList(nn.PReLU(channels) for _ in range(3))
-        # Start near the identity: a real mask of tanh(1).
+        # Start near the identity: a real mask of tanh(1) and little else.
         self.conv_out.bias = nn.Parameter(torch.tensor([1.0, 0.0]))
+        self.conv_out.weight = nn.Parameter(0.1 * self.conv_out.weight.detach())
         channels_last(self)
 
     def initial_state(self, batch: int) -> Float[Tensor, "B S"]:

@@ -15,6 +15,7 @@ import json
 import math
 import os
 import platform
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -44,7 +45,7 @@ class RunFolder:
     def samples(self) -> Path:
         return self.path / "samples"
 
-    def open(self, resolved: Mapping[str, Any]) -> None:
+    def open(self, resolved: Mapping[str, Any], data_digest: str = "") -> None:
         """Create the folder if needed, lock it, record recipe and environment.
 
         Raises:
@@ -65,7 +66,9 @@ class RunFolder:
             ) from error
         if not (self.path / "recipe.yaml").exists():
             atomic_write(self.path / "recipe.yaml", yaml.safe_dump(dict(resolved), sort_keys=False).encode())
-        atomic_write(self.path / "environment.json", json.dumps(environment(), indent=1).encode())
+        atomic_write(
+            self.path / "environment.json", json.dumps({**environment(), "data": data_digest}, indent=1).encode()
+        )
 
     def cut_history(self, step: int) -> None:
         """Drop rows after ``step``: they belong to work that was lost."""
@@ -109,7 +112,22 @@ def environment() -> dict[str, Any]:
     versions = {"auscult": __version__, "python": platform.python_version(), "torch": torch.__version__}
     versions |= {"numpy": numpy.__version__, "accelerate": accelerate.__version__}
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
-    return {"versions": versions, "device": device, "cpus": os.cpu_count(), "threads": torch.get_num_threads()}
+    return {
+        "versions": versions,
+        "commit": _commit(),
+        "device": device,
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that auscult runs from; None where it is installed as a package."""
+    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _finite(value: Any) -> Any:

@@ -41,8 +41,8 @@ class RunPlan:
 
     @property
     def folder_name(self) -> str:
-        """``<recipe>-<8 hex>``: the same recipe gives the same folder, and so resumes."""
-        return f"{self.name}-{recipe.digest(self.resolved)}"
+        """``<recipe>-<8 hex>``: the same recipe on the same data gives the same folder, and so resumes."""
+        return f"{self.name}-{recipe.digest({**self.resolved, 'recordings': self.data.digest()})}"
 
     def initialise(self, nets: Mapping[str, nn.Module]) -> tuple[list[str], list[str]] | None:
         """Start from another checkpoint's weights, where one is given; says which tensors were not found or used."""
