@@ -31,8 +31,8 @@ class TimeEmbedding(nn.Module):
     def __init__(self, features: int, scale: float):
         super().__init__()
         self.frequencies = nn.Parameter(torch.randn(features) * scale, requires_grad=False)
-        self.linear_in = nn.Linear(2 * features, 4 * features)
-        self.linear_out = nn.Linear(4 * features, 4 * features)
+        self.linear_in = linear(2 * features, 4 * features)
+        self.linear_out = linear(4 * features, 4 * features)
 
     def forward(self, t: Float[Tensor, " B"]) -> Float[Tensor, "B D"]:
         with torch.autocast(t.device.type, enabled=False):
@@ -43,34 +43,22 @@ class TimeEmbedding(nn.Module):
 
 def fir_down(x: Map) -> Map:
     """Halve both axes with the separable filter [1, 3, 3, 1] / 8, zeros beyond the ends."""
-    return _halve(_halve(x, 2), 3)
+    return F.conv2d(x, _fir(x), stride=2, padding=1, groups=x.shape[1])
 
 
 def fir_up(x: Map) -> Map:
     """Double both axes with the separable filter [1, 3, 3, 1] / 4 on the zero-inserted map."""
-    return _double(_double(x, 3), 2)
+    return F.conv_transpose2d(x, 4 * _fir(x), stride=2, padding=1, groups=x.shape[1])
 
 
-def _halve(x: Map, axis: int) -> Map:
-    pad = (0, 0, 1, 1) if axis == 2 else (1, 1)
-    padded = F.pad(x, pad)
-    count = x.shape[axis] // 2
-
-    def taps(first: int) -> Map:
-        index = [slice(None)] * 4
-        index[axis] = slice(first, first + 2 * count - 1, 2)
-        return padded[tuple(index)]
-
-    return (taps(1) + taps(2)).mul_(3.0).add_(taps(0)).add_(taps(3)).mul_(0.125)
+def _fir(x: Map) -> Float[Tensor, "C 1 4 4"]:
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device) / 8
+    return torch.outer(taps, taps).expand(x.shape[1], 1, 4, 4).contiguous()
 
 
-def _double(x: Map, axis: int) -> Map:
-    pad = (0, 0, 1, 1) if axis == 2 else (1, 1)
-    padded = F.pad(x, pad)
-    size = x.shape[axis]
-    before, after = padded.narrow(axis, 0, size), padded.narrow(axis, 2, size)
-    pairs = torch.stack([torch.add(before * 0.25, x, alpha=0.75), torch.add(after * 0.25, x, alpha=0.75)], dim=axis + 1)
-    return pairs.flatten(axis, axis + 1)
+def activated(norm: nn.Module, x: Map) -> Map:
+    """SiLU of a normalised map; in place where no gradient needs what is overwritten, as fresh memory costs more."""
+    return F.silu(norm(x), inplace=not torch.is_grad_enabled())
 
 
 class ResBlock(nn.Module):
@@ -88,10 +76,10 @@ class ResBlock(nn.Module):
         self.skip = nn.Identity() if width_in == width and resample == "none" else conv1(width_in, width)
 
     def forward(self, x: Map, embedding: Float[Tensor, "B D"]) -> Map:
-        h = self.resample(F.silu(self.norm_in(x)))
-        h = self.conv_in(h) + self.shift(F.silu(embedding))[:, :, None, None]
-        h = self.conv_out(self.dropout(F.silu(self.norm_out(h))))
-        return (self.skip(self.resample(x)) + h) * math.sqrt(0.5)
+        h = self.conv_in(self.resample(activated(self.norm_in, x)))
+        h.add_(self.shift(F.silu(embedding))[:, :, None, None])
+        h = self.conv_out(self.dropout(activated(self.norm_out, h)))
+        return h.add_(self.skip(self.resample(x))).mul_(math.sqrt(0.5))
 
 
 class Attention(nn.Module):
@@ -100,14 +88,14 @@ class Attention(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.norm = group_norm(width)
-        self.query, self.key, self.value = (conv1(width, width) for _ in range(3))
+        self.query, self.key, self.value = (conv1(width, width, scale=0.1) for _ in range(3))
         self.out = conv1(width, width, scale=0.0)
 
     def forward(self, x: Map) -> Map:
         h = self.norm(x)
         q, k, v = (f(h).flatten(2).transpose(1, 2)[:, None] for f in (self.query, self.key, self.value))
         mixed = F.scaled_dot_product_attention(q, k, v)[:, 0].transpose(1, 2).reshape(x.shape)
-        return (x + self.out(mixed.contiguous(memory_format=torch.channels_last))) * math.sqrt(0.5)
+        return self.out(mixed.contiguous(memory_format=torch.channels_last)).add_(x).mul_(math.sqrt(0.5))
 
 
 class Join(nn.Module):
@@ -118,7 +106,7 @@ class Join(nn.Module):
         self.conv = conv1(width_in, width)
 
     def forward(self, h: Map, x: Map) -> Map:
-        return h + self.conv(x)
+        return self.conv(x).add_(h)
 
 
 class _Call(nn.Module):

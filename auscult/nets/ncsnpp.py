@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
@@ -20,6 +19,7 @@ from auscult.nets.blocks import (
     Map,
     ResBlock,
     TimeEmbedding,
+    activated,
     channels_last,
     conv3,
     fir_down,
@@ -201,8 +201,8 @@ class Decoder(nn.Module):
             h = block(torch.cat([h, skips.pop()], dim=1), embedding)
         h = self.attention(h)
         if self.tap is not None and self.tap_norm is not None:
-            here = self.tap(F.silu(self.tap_norm(h)))
-            total = here if total is None else fir_up(total) + here
+            here = self.tap(activated(self.tap_norm, h))
+            total = here if total is None else here.add_(fir_up(total))
         if self.grow is not None:
             h = self.grow(h, embedding)
         return h, total

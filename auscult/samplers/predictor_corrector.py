@@ -20,8 +20,9 @@ Corrector = Literal["annealed", "langevin", "none"]
 class PredictorCorrector(Sampler):
     """Reverse diffusion with Langevin corrections, on the uniform grid from 1 to ``t_eps``, last step to 0.
 
-    ``corrector="annealed"`` steps by 2 (snr sigma(t))^2 ("ald"); ``langevin`` by 2 (snr |z| / |score|)^2, the norms
-    averaged over the batch as published, so that an item's answer depends on its batch; ``none`` does not correct.
+    ``corrector="annealed"`` steps by 2 (snr sigma(t))^2 ("ald"); ``langevin`` by 2 (snr |z| / |score|)^2 with the
+    norms of each item (the published code averages them over the batch, so that an item's answer depends on its
+    neighbours; for single items both are the same); ``none`` does not correct.
     The result is the last predictor step's mean.
     """
 
@@ -55,5 +56,5 @@ class PredictorCorrector(Sampler):
     def _correction(self, score: Tensor, noise: Tensor, path: LinearPath, t: Tensor) -> Tensor:
         if self.corrector == "annealed":
             return 2 * (self.snr * path.std(t)) ** 2
-        sizes = [x.flatten(1).abs().square().sum(1).sqrt().mean() for x in (noise, score)]
-        return (2 * (self.snr * sizes[0] / sizes[1]) ** 2).expand(t.shape)
+        sizes = [x.flatten(1).abs().square().sum(1).sqrt() for x in (noise, score)]
+        return 2 * (self.snr * sizes[0] / sizes[1]) ** 2

@@ -60,7 +60,7 @@ class Trainer:
             kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
         if self.accelerator.is_main_process:
-            run.open(plan.resolved, plan.data.digest())
+            run.open(plan.resolved, plan.recordings)
         self.key = Key(plan.seed)
         self.method = plan.method()
         nets = self.method.nets()

@@ -45,7 +45,7 @@ class RunFolder:
     def samples(self) -> Path:
         return self.path / "samples"
 
-    def open(self, resolved: Mapping[str, Any], data_digest: str = "") -> None:
+    def open(self, resolved: Mapping[str, Any], recordings: Mapping[str, str]) -> None:
         """Create the folder if needed, lock it, record recipe and environment.
 
         Raises:
@@ -67,7 +67,8 @@ class RunFolder:
         if not (self.path / "recipe.yaml").exists():
             atomic_write(self.path / "recipe.yaml", yaml.safe_dump(dict(resolved), sort_keys=False).encode())
         atomic_write(
-            self.path / "environment.json", json.dumps({**environment(), "data": data_digest}, indent=1).encode()
+            self.path / "environment.json",
+            json.dumps({**environment(), "recordings": dict(recordings)}, indent=1).encode(),
         )
 
     def cut_history(self, step: int) -> None:

@@ -42,7 +42,13 @@ class RunPlan:
     @property
     def folder_name(self) -> str:
         """``<recipe>-<8 hex>``: the same recipe on the same data gives the same folder, and so resumes."""
-        return f"{self.name}-{recipe.digest({**self.resolved, 'recordings': self.data.digest()})}"
+        return f"{self.name}-{recipe.digest({**self.resolved, 'recordings': self.recordings})}"
+
+    @property
+    def recordings(self) -> dict[str, str]:
+        """Digests of the recordings that are learned from and judged by."""
+        judged = self.validation.data.digest() if self.validation else ""
+        return {"training": self.data.digest(), "validation": judged}
 
     def initialise(self, nets: Mapping[str, nn.Module]) -> tuple[list[str], list[str]] | None:
         """Start from another checkpoint's weights, where one is given; says which tensors were not found or used."""

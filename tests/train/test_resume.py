@@ -113,10 +113,10 @@ def test_two_processes_cannot_train_in_one_folder(corpus: Path, tmp_path: Path) 
     from auscult.train.run import RunFolder
 
     first, second = (RunFolder(tmp_path / "run") for _ in range(2))
-    first.open({"name": "x"})
+    first.open({"name": "x"}, {})
     with pytest.raises(TrainingError, match="another process is training in this folder"):
-        second.open({"name": "x"})
+        second.open({"name": "x"}, {})
     second.close()
     first.close()
-    second.open({"name": "x"})
+    second.open({"name": "x"}, {})
     second.close()
