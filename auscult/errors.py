@@ -34,6 +34,10 @@ class OutputError(AuscultError):
     """A result cannot be written where it was asked for."""
 
 
+class RestorationError(AuscultError):
+    """A model gives no usable result, or is asked for what it cannot do."""
+
+
 class DataError(AuscultError):
     """Manifests, folders or pairs do not fit together."""
 

@@ -36,11 +36,15 @@ class Plan:
 
     target: type
     name: str
+    where: str
     arguments: Mapping[str, Any]
 
     def build(self) -> Any:
         """Make the object, its parts first."""
-        return self.target(**{key: _build(value) for key, value in self.arguments.items()})
+        try:
+            return self.target(**{key: _build(value) for key, value in self.arguments.items()})
+        except (ValueError, ZeroDivisionError) as error:
+            raise RecipeError(f"{self.where}: {self.name} refuses these values ({error})") from error
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe form with every default in view."""
@@ -90,7 +94,10 @@ def override(raw: dict[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
         node: Any = raw
         for part in way:
             node = node.setdefault(part, {}) if isinstance(node, dict) else _item(node, part, assignment)
-        value = yaml.safe_load(text)
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"--set {assignment}: '{text}' is not a YAML value") from error
         if isinstance(node, dict):
             node[last] = value
         else:
@@ -136,13 +143,15 @@ def plan(node: Any, expected: type, where: str) -> Plan:
         raise RecipeError(f"{where}: has no 'type'; name a {expected.__name__}{_kin(expected)}")
     else:
         target, name = expected, expected.__name__
-    return Plan(target, name, _arguments(target, node, where))
+    return Plan(target, name, where, _arguments(target, node, where))
 
 
 def _arguments(target: type, node: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Keys against the constructor's parameters, values against their types, defaults filled in."""
-    parameters = dict(inspect.signature(target).parameters)
-    hints = typing.get_type_hints(target.__init__ if not dataclasses.is_dataclass(target) else target)
+    starred = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = {name: p for name, p in inspect.signature(target).parameters.items() if p.kind not in starred}
+    annotated = target if dataclasses.is_dataclass(target) else target.__init__
+    hints = typing.get_type_hints(annotated, include_extras=True)
     given = {key: value for key, value in node.items() if key != "type"}
     for key in given:
         if key not in parameters:

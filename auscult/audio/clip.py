@@ -16,10 +16,9 @@ import soundfile
 from jaxtyping import Float32
 from numpy import ndarray
 
-from auscult.errors import AudioError, MissingExtra, need
-
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64", ".rf64")
-FOREIGN_SUFFIXES = (".m4a", ".mp4", ".aac", ".webm", ".mkv", ".amr", ".wma", ".mov", ".3gp")
+from auscult.audio import foreign
+from auscult.audio.info import AUDIO_SUFFIXES, FOREIGN_SUFFIXES, Info
+from auscult.errors import AudioError
 
 
 @dataclass(frozen=True)
@@ -50,31 +49,21 @@ class Clip:
         return replace(self, wave=wave)
 
 
-@dataclass(frozen=True)
-class Info:
-    """What a file's header says."""
-
-    path: Path
-    rate_hz: int
-    channels: int
-    samples: int
-    format: str
-    subtype: str
-
-    @property
-    def duration_s(self) -> float:
-        return self.samples / self.rate_hz
-
-
 def as_wave(wave: ndarray, name: str = "array") -> Float32[ndarray, "C T"]:
-    """Any float or integer array of shape (T,) or (C, T) as float32 (C, T); integers are scaled to full scale 1.
+    """Any array of samples of shape (T,) or (C, T) as float32 (C, T); integers are scaled to full scale 1.
 
     Raises:
         AudioError: more than two axes, no samples, or more channels than samples (a transposed array).
     """
     wave = np.asarray(wave)
-    if np.issubdtype(wave.dtype, np.integer):
-        wave = wave.astype(np.float32) / float(2 ** (8 * wave.dtype.itemsize - 1))
+    if wave.dtype == np.uint8:
+        wave = (wave.astype(np.float32) - 128.0) / 128.0
+    elif wave.dtype in (np.int16, np.int32):
+        wave = wave.astype(np.float32) / -float(np.iinfo(wave.dtype).min)
+    elif not np.issubdtype(wave.dtype, np.floating):
+        raise AudioError(
+            f"{name}: samples of type {wave.dtype}; give floats, or integers of 8 (unsigned), 16 or 32 bits"
+        )
     wave = np.atleast_2d(wave.astype(np.float32, copy=False))
     if wave.ndim != 2 or wave.size == 0:
         raise AudioError(f"{name}: an array of shape {wave.shape} is not audio; give (samples,) or (channels, samples)")
@@ -109,7 +98,7 @@ def probe(path: str | Path) -> Info:
     try:
         header = soundfile.info(str(path))
     except soundfile.LibsndfileError as error:
-        return _foreign_clip(path, error)[1]
+        return foreign.probe(path, _reason(error))
     if header.frames == 0:
         raise AudioError(f"{path}: no samples in this file; give a recording of at least one sample")
     return Info(path, header.samplerate, header.channels, header.frames, header.format, header.subtype)
@@ -121,35 +110,44 @@ def read(path: str | Path, start: int = 0, samples: int | None = None) -> Clip:
     Raises:
         AudioError: as :func:`probe`; also when the part asked for lies outside the file, or it is cut short.
     """
-    path = _existing(path)
+    info = probe(path)
+    wanted = info.samples - start if samples is None else samples
+    if not 0 <= start <= info.samples or wanted <= 0 or start + wanted > info.samples:
+        raise AudioError(f"{path}: samples {start} to {start + wanted} were asked for, it has {info.samples}")
+    if info.format == foreign.FORMAT:
+        whole = np.concatenate(list(foreign.blocks(info.path)), axis=1)
+        return Clip(np.ascontiguousarray(whole[:, start : start + wanted]), info.rate_hz, info.path.name)
     try:
         with soundfile.SoundFile(str(path)) as file:
-            rate_hz, total = file.samplerate, file.frames
-            wanted = total - start if samples is None else samples
-            if not 0 <= start <= total or wanted <= 0 or start + wanted > total:
-                raise AudioError(f"{path}: samples {start} to {start + wanted} were asked for, it has {total}")
             file.seek(start)
             wave = file.read(wanted, dtype="float32", always_2d=True).T
     except soundfile.LibsndfileError as error:
-        clip, _ = _foreign_clip(path, error)
-        stop = clip.samples if samples is None else start + samples
-        return clip.with_wave(clip.wave[:, start:stop])
+        raise AudioError(f"{path}: cannot be decoded ({_reason(error)}): it is damaged or truncated") from error
     if wave.shape[1] != wanted:
         raise AudioError(f"{path}: the header promises {wanted} samples, {wave.shape[1]} can be read: it is truncated")
-    return Clip(np.ascontiguousarray(wave), rate_hz, path.name)
+    return Clip(np.ascontiguousarray(wave), info.rate_hz, info.path.name)
 
 
 def blocks(path: str | Path, block_samples: int) -> Iterator[Float32[ndarray, "C T"]]:
-    """A file in consecutive blocks, so that memory does not grow with its length."""
-    path = _existing(path)
+    """A file in consecutive blocks, so that memory does not grow with its length.
+
+    Raises:
+        AudioError: as :func:`read`, where the damage is reached.
+    """
+    info = probe(path)
+    if info.format == foreign.FORMAT:
+        yield from foreign.blocks(info.path)
+        return
+    given = 0
     try:
         with soundfile.SoundFile(str(path)) as file:
             while (wave := file.read(block_samples, dtype="float32", always_2d=True)).shape[0]:
+                given += wave.shape[0]
                 yield np.ascontiguousarray(wave.T)
     except soundfile.LibsndfileError as error:
-        wave = _foreign_clip(path, error)[0].wave
-        for start in range(0, wave.shape[1], block_samples):
-            yield wave[:, start : start + block_samples]
+        raise AudioError(f"{path}: cannot be decoded ({_reason(error)}): it is damaged or truncated") from error
+    if given < info.samples:
+        raise AudioError(f"{path}: the header promises {info.samples} samples, {given} can be read: it is truncated")
 
 
 def find_audio(folder: Path) -> list[Path]:
@@ -184,24 +182,5 @@ def _existing(path: str | Path) -> Path:
     return path
 
 
-def _foreign_clip(path: Path, reason: Exception) -> tuple[Clip, Info]:
-    """Decode with PyAV what libsndfile refused."""
-    refused = f"{path}: not audio that libsndfile reads ({str(reason).rpartition(': ')[2].rstrip('.')})"
-    if path.suffix.lower() not in FOREIGN_SUFFIXES:
-        raise AudioError(f"{refused}; allowed are {', '.join(AUDIO_SUFFIXES)}") from reason
-    try:
-        av = need("av", f"{path.name}: reading {path.suffix}")
-    except MissingExtra as error:
-        raise MissingExtra(str(error)) from reason
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.audio[0]
-            resampler = av.AudioResampler(format="fltp")
-            parts = [out.to_ndarray() for frame in container.decode(stream) for out in resampler.resample(frame)]
-            codec, rate_hz = stream.codec_context.name, stream.codec_context.sample_rate
-    except (av.FFmpegError, IndexError) as error:
-        raise AudioError(f"{refused}, and PyAV finds no audio in it either") from error
-    if not parts:
-        raise AudioError(f"{path}: no samples in this file; give a recording of at least one sample")
-    wave = np.ascontiguousarray(np.concatenate(parts, axis=1), dtype=np.float32)
-    return Clip(wave, rate_hz, path.name), Info(path, rate_hz, wave.shape[0], wave.shape[1], "PYAV", codec.upper())
+def _reason(error: soundfile.LibsndfileError) -> str:
+    return str(error).rpartition(": ")[2].rstrip(".")

@@ -106,7 +106,8 @@ class Analysis:
 
     def finish(self, samples: int, given: int) -> Complex64[ndarray, "C N F"]:
         """The last frames of a stream of ``samples`` samples, ``given`` of whose frames were returned before."""
-        assert self._buffer is not None
+        if self._buffer is None:
+            raise ValueError("a stream that was given nothing has no last frames")
         half = self._stft.n_fft // 2
         buffer = extend(self._buffer, 0 if self._started else half, half)
         return self._transform(buffer, self._stft.frames(samples) - given)

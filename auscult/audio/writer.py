@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,17 +14,19 @@ import soundfile
 from jaxtyping import Float32
 from numpy import ndarray
 
-from auscult.audio.clip import Clip, Info
+from auscult.audio.clip import Clip
+from auscult.audio.info import Info
+from auscult.audio.limiter import Limiter
 from auscult.errors import OutputError
+from auscult.files import aside
 
 OnClip = Literal["limit", "float", "keep"]
-KNEE = 0.95
-"""The limiter leaves samples below this untouched and bends the rest smoothly under full scale."""
-
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".opus": "OGG", ".mp3": "MP3", ".aiff": "AIFF"}
 FORMATS |= {".aif": "AIFF", ".au": "AU", ".caf": "CAF", ".w64": "W64", ".rf64": "RF64"}
 """Containers we write, by suffix."""
 _DEFAULT_SUBTYPE = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}
+_WAV_FAMILY = {"WAV", "WAVEX", "RF64", "W64"}
+_WAV_LIMIT_BYTES = 4 * 2**30
 _OPUS_RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)
 
 
@@ -45,38 +47,47 @@ def format_for(path: Path, source: Info | None, on_clip: OnClip) -> tuple[str, s
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise OutputError(f"{path}: cannot write {suffix or 'a file without suffix'}; allowed: {', '.join(FORMATS)}")
-    container = FORMATS[suffix]
+    container = _container(FORMATS[suffix], source)
     if on_clip == "float":
         if not soundfile.check_format(container, "FLOAT"):
             raise OutputError(f"{path}: {container} holds no float samples; write .wav, or use --on-clip limit")
         return container, "FLOAT"
     if suffix == ".opus":
         return container, "OPUS"
-    if source is not None and source.format == container and soundfile.check_format(container, source.subtype):
+    related = source is not None and (source.format == container or {source.format, container} <= _WAV_FAMILY)
+    if source is not None and related and soundfile.check_format(container, source.subtype):
         return container, source.subtype
     return container, _DEFAULT_SUBTYPE.get(container, "PCM_16")
 
 
+def _container(container: str, source: Info | None) -> str:
+    """Plain WAV ends at 4 GiB: the source's kind of WAV, or RF64 for what may outgrow it."""
+    if container != "WAV" or source is None:
+        return container
+    if 8 * source.samples * source.channels > _WAV_LIMIT_BYTES:
+        return "RF64"
+    return source.format if source.format in _WAV_FAMILY else container
+
+
 class Writer:
-    """Write a file block by block, beside its final place, and rename it into place when it is complete.
+    """Write a file block by block, aside, and rename it into place when it is complete.
 
     A failure leaves neither a half file nor a changed one behind.
     """
 
     def __init__(self, path: Path, rate_hz: int, channels: int, source: Info | None, on_clip: OnClip = "limit"):
-        self.path, self.on_clip = path, on_clip
-        self._aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self.path, self._on_clip = path, on_clip
         container, subtype = format_for(path, source, on_clip)
-        self._bounded = subtype not in ("FLOAT", "DOUBLE")
-        self._over_count, self._peak = 0, 0.0
         if subtype == "OPUS" and rate_hz not in _OPUS_RATES_HZ:
             raise OutputError(f"{path}: opus holds {_OPUS_RATES_HZ} Hz, this is {rate_hz} Hz; write .wav or .flac")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = soundfile.SoundFile(str(self._aside), "w", rate_hz, channels, subtype, format=container)
-        except (OSError, soundfile.SoundFileError) as error:
-            self._discard()
-            raise OutputError(f"{path}: cannot be written ({error}); choose another folder or format") from error
+        self._bounded = subtype not in ("FLOAT", "DOUBLE")
+        self._limiter = Limiter(rate_hz, channels) if self._bounded and on_clip == "limit" else None
+        self._over_count, self._peak = 0, 0.0
+        self._stack = ExitStack()
+        with self._failures():
+            part = self._stack.enter_context(aside(path))
+            self._file = soundfile.SoundFile(str(part), "w", rate_hz, channels, subtype, format=container)
+            self._stack.callback(self._file.close)
 
     @property
     def overs(self) -> Overs:
@@ -87,19 +98,17 @@ class Writer:
         """Append a block.
 
         Raises:
-            OutputError: the disk is full or fails.
+            OutputError: NaN or infinity, or the disk is full or fails.
         """
         if wave.shape[1] == 0:
             return
+        if not np.isfinite(wave).all():
+            raise OutputError(f"{self.path}: the result holds NaN or infinity, so nothing is written")
         magnitude = np.abs(wave)
         self._peak = max(self._peak, float(magnitude.max()))
         if self._bounded:
             self._over_count += int((magnitude > 1.0).sum())
-            wave = limit(wave) if self.on_clip == "limit" else np.clip(wave, -1.0, 1.0)
-        try:
-            self._file.write(wave.T)
-        except (OSError, soundfile.SoundFileError) as error:
-            raise OutputError(f"{self.path}: writing failed ({error}); is the disk full?") from error
+        self._append(wave if self._limiter is None else self._limiter.push(wave))
 
     def __enter__(self) -> Writer:
         return self
@@ -107,32 +116,24 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            with contextlib.suppress(OSError, soundfile.SoundFileError):
-                self._file.close()
-            self._discard()
-            return
+        with self._failures():
+            if kind is None and self._limiter is not None:
+                self._append(self._limiter.finish())
+            self._stack.__exit__(kind, error, trace)
+
+    def _append(self, wave: Float32[ndarray, "C _"]) -> None:
+        with self._failures():
+            self._file.write((np.clip(wave, -1.0, 1.0) if self._bounded else wave).T)
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """What libsndfile says of a failing disk, in our words; the part is removed."""
         try:
-            self._file.close()
-            with open(self._aside, "rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(self._aside, self.path)
-        except (OSError, soundfile.SoundFileError) as failure:
-            self._discard()
-            raise OutputError(f"{self.path}: writing failed ({failure}); is the disk full?") from failure
-
-    def _discard(self) -> None:
-        with contextlib.suppress(OSError):
-            self._aside.unlink()
-
-
-def limit(wave: Float32[ndarray, "C T"]) -> Float32[ndarray, "C T"]:
-    """Bend what exceeds :data:`KNEE` smoothly under full scale; identity below it, slope one at the knee."""
-    magnitude = np.abs(wave)
-    if magnitude.max(initial=0.0) <= KNEE:
-        return wave
-    bent = KNEE + (1.0 - KNEE) * np.tanh((magnitude - KNEE) / (1.0 - KNEE))
-    return np.where(magnitude > KNEE, np.copysign(bent, wave), wave).astype(np.float32)
+            yield
+        except soundfile.SoundFileError as failure:
+            with suppress(soundfile.SoundFileError):
+                self._stack.__exit__(type(failure), failure, None)
+            raise OutputError(f"{self.path}: cannot be written ({failure}); is the disk full?") from failure
 
 
 def write(path: str | Path, clip: Clip, source: Info | None = None, on_clip: OnClip = "limit") -> Overs:

@@ -51,6 +51,9 @@ def main() -> None:
     except AuscultError as error:
         typer.secho(f"auscult: {error}", fg="red", err=True)
         sys.exit(2)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            sys.stderr.close()
+            sys.exit(1)
+        typer.secho(f"auscult: {error.filename or 'a file'}: {error.strerror or error}", fg="red", err=True)
+        sys.exit(2)

@@ -32,6 +32,13 @@ class Weights(str, Enum):
     net = "net"
 
 
+class Precision(str, Enum):
+    """How nets compute."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
 def enhance(
     inputs: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER...", help="Recordings, or folders of them.")],
     output: Annotated[
@@ -52,6 +59,7 @@ def enhance(
     weights: Annotated[Weights, typer.Option(help="Averaged or raw weights of a checkpoint.")] = Weights.auto,
     chunk_s: Annotated[float, typer.Option(help="Chunk length for models that need whole signals, seconds.")] = 10.0,
     overlap_s: Annotated[float, typer.Option(help="Overlap of chunks, cross-faded, seconds.")] = 1.0,
+    precision: Annotated[Precision, typer.Option(help="bf16: faster for models of whole signals.")] = Precision.fp32,
     trust: Trust = None,
     json: Json = False,
 ) -> None:
@@ -68,13 +76,15 @@ def enhance(
     from auscult.restore import load
     from auscult.restore.engine import Settings
     from auscult.restore.folder import Failed, plan, run
+    from auscult.restore.models import Cut
 
     jobs = plan(inputs, output)
-    restorer = load(model, device, trust or (), settings or (), weights.value, chunk_s, overlap_s)
+    cut = Cut(chunk_s, overlap_s)
+    restorer = load(model, device, trust or (), settings or (), weights.value, cut, precision.value)
     choices = Settings(strength, seed, on_clip.value)
-    with _Progress(restorer, sum(1 for _ in jobs), quiet=json) as progress:
-        outcomes = []
-        for outcome in run(restorer, jobs, choices, batch, overwrite):
+    outcomes = []
+    with _Progress(len(jobs), quiet=json) as progress:
+        for outcome in run(restorer, jobs, choices, batch, overwrite, progress.seconds):
             outcomes.append(outcome)
             progress.done(outcome.job.source)
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
@@ -91,7 +101,7 @@ def enhance(
 class _Progress:
     """A bar over files and seconds of audio, on the terminal only."""
 
-    def __init__(self, restorer: Any, files: int, quiet: bool):
+    def __init__(self, files: int, quiet: bool):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -104,13 +114,16 @@ class _Progress:
         )
         self._bar = Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
         self._task = self._bar.add_task("restoring", total=files, state="")
-        restorer.on_progress = self._seconds
 
-    def _seconds(self, seconds: float) -> None:
+    def seconds(self, seconds: float) -> None:
+        """How far the current file is."""
         self._bar.update(self._task, state=f"{seconds:.0f} s of this file")
 
     def done(self, source: Path) -> None:
-        self._bar.update(self._task, advance=1, description=source.name)
+        """A file is finished."""
+        from rich.markup import escape
+
+        self._bar.update(self._task, advance=1, description=escape(source.name))
 
     def __enter__(self) -> _Progress:
         self._bar.start()

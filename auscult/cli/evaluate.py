@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,10 +40,7 @@ def evaluate(
 
     from auscult.evaluate.score import default_metrics, run, tasks_of
 
-    systems = {"noisy": noisy} if noisy is not None else {}
-    for given in enhanced:
-        folder, _, name = given.partition("=")
-        systems[name or Path(folder).name] = Path(folder)
+    systems = _systems(noisy, enhanced)
     names = [name.strip() for name in metrics.split(",")] if metrics else default_metrics()
     tasks = tasks_of(clean, systems)
     scored = run(tasks, names, workers)
@@ -58,6 +56,21 @@ def evaluate(
     typer.echo(f"per item: {out}")
 
 
+def _systems(noisy: Path | None, enhanced: list[str]) -> dict[str, Path]:
+    """Folders by name; a name given twice would hide one of two systems."""
+    from auscult.errors import DataError
+
+    systems = {"noisy": noisy} if noisy is not None else {}
+    for given in enhanced:
+        folder, _, name = (given, "", "") if Path(given).is_dir() else given.rpartition("=")
+        path = Path(folder or name)
+        label = (name if folder else "") or path.resolve().name
+        if label in systems:
+            raise DataError(f"two systems are called '{label}': {systems[label]} and {path}; name them as {path}=NAME")
+        systems[label] = path
+    return systems
+
+
 def rows_metrics(rows: list[Row]) -> list[str]:
     """Names of all metrics that occur, in order."""
     return list(dict.fromkeys(name for row in rows for name in (*row.scores, *row.failures)))
@@ -67,7 +80,7 @@ def _summary(rows: list[Row], system: str) -> dict[str, object]:
     from auscult.evaluate.score import mean
 
     own = [row for row in rows if row.system == system]
-    means = {name: mean(own, name) for name in rows_metrics(own)}
+    means = {name: value if math.isfinite(value := mean(own, name)) else None for name in rows_metrics(own)}
     return {"items": len(own), "means": means, "failed": {row.item: row.failures for row in own if row.failures}}
 
 
@@ -84,18 +97,12 @@ def _line(rows: list[Row], system: str) -> list[str]:
 
 
 def _write(path: Path, rows: list[Row]) -> None:
-    from auscult.errors import OutputError
+    from auscult.files import aside
 
     columns = rows_metrics(rows)
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(aside, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["system", "item", *columns, "failed"])
-            for row in rows:
-                failed = "; ".join(f"{name}: {reason}" for name, reason in row.failures.items())
-                writer.writerow([row.system, row.item, *(row.scores.get(name, "") for name in columns), failed])
-        os.replace(aside, path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error})") from error
+    with aside(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["system", "item", *columns, "failed"])
+        for row in rows:
+            failed = "; ".join(f"{name}: {reason}" for name, reason in row.failures.items())
+            writer.writerow([row.system, row.item, *(row.scores.get(name, "") for name in columns), failed])

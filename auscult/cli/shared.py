@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,16 +27,12 @@ def print_table(columns: list[str], rows: list[list[str]], title: str = "", nume
     """A table; columns from number ``numeric`` on are right-aligned."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i >= numeric else "left", no_wrap=i > 0, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # as text: names may hold brackets, which rich would read as markup
     console = Console()
     console.print(table)
-
-
-def paths(inputs: list[Path] | None) -> list[Path]:
-    """Positional paths, as given."""
-    return list(inputs or [])

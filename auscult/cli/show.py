@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from auscult.cli.shared import Json, Set, print_json, print_table
+
+FOREIGN = (".tar", ".ckpt", ".pt", ".pth", ".bin")
+"""Suffixes of other projects' checkpoints."""
 
 recipes = typer.Typer(help="List, show and copy the shipped recipes.", invoke_without_command=True)
 
@@ -47,12 +49,16 @@ def _built_in() -> dict[str, object]:
 
 
 def _run(path: Path) -> dict[str, object]:
+    from auscult.errors import CheckpointError
     from auscult.hub.bundle import read_meta
     from auscult.hub.runs import best_checkpoint, checkpoints
 
     if not checkpoints(path):
         return {"model": str(path), "rate_hz": "", "step": 0, "scores": "no checkpoint yet"}
-    meta = read_meta(best_checkpoint(path))
+    try:
+        meta = read_meta(best_checkpoint(path))
+    except CheckpointError as error:
+        return {"model": str(path), "rate_hz": "", "step": "", "scores": f"unreadable: {error}"}
     scores = "  ".join(f"{name} {value:.3f}" for name, value in meta.scores.items())
     return {"model": str(path), "rate_hz": meta.method.get("rate_hz", ""), "step": meta.step, "scores": scores}
 
@@ -93,6 +99,7 @@ def copy(
 ) -> None:
     """Copy a shipped recipe to a file to edit."""
     from auscult.errors import OutputError, RecipeError, nearest
+    from auscult.files import write_bytes
     from auscult.recipe import shipped
 
     if name not in shipped():
@@ -100,7 +107,7 @@ def copy(
     target = to or Path(f"{name}.yaml")
     if target.exists():
         raise OutputError(f"{target} exists already; give another file name")
-    shutil.copyfile(shipped()[name], target)
+    write_bytes(target, shipped()[name].read_bytes())
     typer.echo(f"{target} written; train it with:  auscult train {target} --data FOLDER")
 
 
@@ -111,8 +118,10 @@ def info(
     """Say what a recording or a checkpoint is."""
     from auscult.restore.models import checkpoint_of
 
-    is_checkpoint = file.is_dir() or file.suffix == ".safetensors"
-    facts = _checkpoint_facts(checkpoint_of(file)) if is_checkpoint else _audio_facts(file)
+    if file.is_dir() or file.suffix == ".safetensors":
+        facts = _checkpoint_facts(checkpoint_of(file))
+    else:
+        facts = _foreign_facts(file) if file.suffix in FOREIGN else _audio_facts(file)
     if json:
         print_json(facts)
     else:
@@ -160,6 +169,24 @@ def _checkpoint_facts(path: Path) -> dict[str, object]:
         "step": meta.step,
         "scores": {name: round(value, 4) for name, value in meta.scores.items()},
         "origin": meta.origin,
+    }
+
+
+def _foreign_facts(path: Path) -> dict[str, object]:
+    from auscult.errors import need
+
+    need("torch", "reading other projects' checkpoints")
+    from auscult.hub.opening import read_checkpoint
+
+    found = read_checkpoint(path)
+    return {
+        "file": str(path),
+        "method": found.meta.method["type"],
+        "net": found.meta.method["net"]["type"],
+        "numbers": sum(tensor.numel() for tensor in found.tensors.values()),
+        "step": found.meta.step,
+        "origin": found.meta.origin,
+        "not needed": ", ".join(found.ignored),
     }
 
 

@@ -48,11 +48,16 @@ def train(
 
     need("torch", "training")
     need("accelerate", "training")
+    from auscult.restore.models import pick_device
     from auscult.train.loop import Trainer
     from auscult.train.run import RunFolder
     from auscult.train.settings import Options
     from auscult.train.setup import plan_run
 
+    if device != "auto":
+        device = pick_device(device)
+        if device.startswith("cuda:") and device != "cuda:0":
+            raise TrainingError(f"--device {device}: choose GPUs with CUDA_VISIBLE_DEVICES, then --device cuda")
     if init_from is not None and not init_from.is_file():
         raise TrainingError(f"--init-from {init_from}: no such checkpoint")
     raw = recipes.read(recipe, settings or ())
@@ -127,5 +132,5 @@ def _opening(plan: RunPlan, run: Path, trainer: Trainer) -> str:
 
 def _closing(ending: Ending, run: Path) -> str:
     words = {"finished": "finished", "stopped": "stopped and saved", "early": "ended early, no new best"}[ending.reason]
-    best = f"; best validation {ending.best[1]:.3f} at step {ending.best[0]}" if ending.best else ""
+    best = f"; best validation at step {ending.best[0]}" if ending.best else ""
     return f"{words} at step {ending.step}{best}. Restore with:  auscult enhance my.wav --model {run}"

@@ -7,12 +7,17 @@ which item it is or what noise it gets.
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections import Counter, deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 
 import numpy as np
 from numpy import ndarray
@@ -25,6 +30,8 @@ from auscult.rng import Key
 ATTEMPTS = 8
 """Draws per position before it is given up as invalid; from the third on, another file serves."""
 PREFETCH_STEPS = 3
+MOST_DEATHS = 2
+"""Times that the pool of workers is built anew after one of them died."""
 
 
 @lru_cache(maxsize=4)
@@ -77,9 +84,14 @@ class Share:
     rank: int = 0
     world: int = 1
 
+    @property
+    def items(self) -> int:
+        """Items a step, over all processes."""
+        return self.batch * self.accumulate * self.world
+
     def positions(self, step: int) -> list[list[int]]:
         """Stream positions of this process's micro-batches of a step."""
-        first = step * self.accumulate * self.world * self.batch
+        first = step * self.items
         starts = [first + (micro * self.world + self.rank) * self.batch for micro in range(self.accumulate)]
         return [list(range(start, start + self.batch)) for start in starts]
 
@@ -98,6 +110,22 @@ class Loader:
             for step in range(first, last):
                 yield [collate(self._source, self._key, p) for p in self._share.positions(step)]
             return
+        step, deaths = first, 0
+        while step < last:
+            try:
+                for batches in self._fetched(step, last):
+                    yield batches
+                    step += 1
+            except BrokenProcessPool as error:
+                deaths += 1
+                if deaths > MOST_DEATHS:
+                    raise DataError(
+                        f"processes that prepare batches died {deaths} times (killed for want of memory?); "
+                        "use fewer --workers, or 0 to see what happens in this process"
+                    ) from error
+
+    def _fetched(self, first: int, last: int) -> Iterator[list[PairBatch]]:
+        """Steps from a pool of workers, prepared ahead."""
         # Fresh interpreters, not forks: forking a process with running torch threads can deadlock.
         pool = ProcessPoolExecutor(self._workers, get_context("spawn"), _hold, (self._source, self._key))
         queue: deque[list[Future[PairBatch]]] = deque()
@@ -115,8 +143,21 @@ _held: tuple[PairSource, Key] | None = None
 
 
 def _hold(source: PairSource, key: Key) -> None:
+    """A worker's start: what it serves, and when it ends."""
     global _held
     _held = (source, key)
+    # Ctrl-C reaches the whole process group; the trainer decides when workers stop.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker does not outlive its trainer, however that ended."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _collate_held(positions: Sequence[int]) -> PairBatch:

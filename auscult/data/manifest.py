@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from auscult.audio.clip import Info, find_audio, probe
+from auscult.audio.clip import find_audio, probe
+from auscult.audio.info import Info
 from auscult.errors import AudioError, DataError, few
 
 DURATION_TOLERANCE_S = 0.1
@@ -103,7 +104,7 @@ def from_manifest(
         except AudioError as error:
             unreadable[row["path"]] = str(error)
             continue
-        _agree(row, info, place)
+        agree(row, info, place)
         entries.append(Entry(info, {k: v for k, v in row.items() if k != "line"}))
     return _listing(entries, unreadable, manifest)
 
@@ -139,7 +140,9 @@ def located(folder: Path, row: Mapping[str, Any], column: str, place: str) -> Pa
     return path
 
 
-def match_names(clean: Sequence[Path], noisy: Sequence[Path]) -> list[tuple[Path, Path]]:
+def match_names(
+    clean: Sequence[Path], noisy: Sequence[Path], labels: tuple[str, str] = ("clean", "noisy")
+) -> list[tuple[Path, Path]]:
     """Pair two lists of relative paths by name without suffix.
 
     Raises:
@@ -149,8 +152,8 @@ def match_names(clean: Sequence[Path], noisy: Sequence[Path]) -> list[tuple[Path
     only_clean, only_noisy = (sorted(a.keys() - b.keys()) for a, b in (by_name, by_name[::-1]))
     if only_clean or only_noisy:
         raise DataError(
-            f"clean and noisy do not match by name: {len(only_clean)} only in clean ({few(only_clean)}), "
-            f"{len(only_noisy)} only in noisy ({few(only_noisy)})"
+            f"{labels[0]} and {labels[1]} do not match by name: {len(only_clean)} only in {labels[0]} "
+            f"({few(only_clean)}), {len(only_noisy)} only in {labels[1]} ({few(only_noisy)})"
         )
     return [(by_name[0][name], by_name[1][name]) for name in sorted(by_name[0])]
 
@@ -165,9 +168,12 @@ def _by_stem(paths: Sequence[Path]) -> dict[str, Path]:
     return names
 
 
-def _agree(row: Mapping[str, Any], info: Info, place: str) -> None:
+def agree(row: Mapping[str, Any], info: Info, place: str) -> None:
     """A row that contradicts its file would have the file misread: refuse."""
     said_hz, said_s = row.get("rate_hz", info.rate_hz), row.get("duration_s", info.duration_s)
+    for column, value in (("rate_hz", said_hz), ("duration_s", said_s)):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise DataError(f"{place}: {column} must be a number, this is {value!r}")
     if said_hz != info.rate_hz:
         raise DataError(f"{place}: the row says {said_hz} Hz, {info.path.name} has {info.rate_hz} Hz; correct the row")
     if abs(said_s - info.duration_s) > max(DURATION_TOLERANCE_S, 0.01 * info.duration_s):

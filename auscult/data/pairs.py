@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os.path import relpath
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
@@ -19,10 +20,11 @@ from numpy import ndarray
 from auscult.audio.clip import find_audio, probe
 from auscult.audio.level import rms_db
 from auscult.audio.resample import fit_length
+from auscult.bounds import Count, Positive
 from auscult.data.bank import BankSpec, FileBank, Mono, OtherRates
-from auscult.data.manifest import Entry, located, match_names, read_rows, select
+from auscult.data.manifest import Entry, agree, located, match_names, read_rows, select
 from auscult.degrade.base import Banks, Degradation, Drawn, Signal, Unusable, degrade
-from auscult.errors import DataError
+from auscult.errors import AudioError, DataError
 from auscult.rng import Key
 
 SILENCE_DB = -60.0
@@ -102,8 +104,8 @@ class Mixture(PairSource):
         degradations: tuple[Degradation, ...],
         banks: dict[str, BankSpec] | None = None,
         root: Path = Path(),
-        rate_hz: int = 16_000,
-        crop_s: float | None = 3.0,
+        rate_hz: Count = 16_000,
+        crop_s: Positive | None = 3.0,
         mono: Mono = "mean",
         rates: OtherRates = "resample",
     ):
@@ -159,16 +161,14 @@ class Pairs(PairSource):
         noisy: str = "noisy",
         manifest: str | None = None,
         where: dict[str, str] | None = None,
-        rate_hz: int = 16_000,
-        crop_s: float | None = 3.0,
+        rate_hz: Count = 16_000,
+        crop_s: Positive | None = 3.0,
         mono: Mono = "mean",
         rates: OtherRates = "resample",
     ):
         self.rate_hz, self.crop_s = rate_hz, crop_s
         found = _manifest_pairs(root / manifest, where) if manifest else _folder_pairs(root / clean, root / noisy)
-        entries = [tuple(Entry(probe(path), {"path": relpath(path, root)}) for path in pair) for pair in found]
-        for a, b in entries:
-            _check_pair(a, b)
+        entries, self._unreadable = _probed(found, root)
         self._clean = FileBank(tuple(a for a, _ in entries), rate_hz, mono, rates)
         self._noisy = FileBank(tuple(b for _, b in entries), rate_hz, mono, rates)
 
@@ -176,7 +176,7 @@ class Pairs(PairSource):
         return len(self._clean)
 
     def unreadable(self) -> Mapping[str, str]:
-        return {}
+        return self._unreadable
 
     def digest(self) -> str:
         return f"clean:{self._clean.digest()} noisy:{self._noisy.digest()}"
@@ -200,24 +200,59 @@ def draw_crop(bank: FileBank, index: int, crop: int | None, key: Key) -> tuple[i
     return start - start % bank.grid(index), crop
 
 
-def _folder_pairs(clean: Path, noisy: Path) -> list[tuple[Path, Path]]:
+@dataclass(frozen=True)
+class _Found:
+    """Two files that belong together, and the manifest row that says so."""
+
+    clean: Path
+    noisy: Path
+    row: Mapping[str, Any] = field(default_factory=dict)
+    place: str = ""
+
+
+def _folder_pairs(clean: Path, noisy: Path) -> list[_Found]:
     for folder in (clean, noisy):
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder; pairs need a clean and a noisy one")
-    sides = [[path.relative_to(folder) for path in find_audio(folder)] for folder in (clean, noisy)]
-    pairs = match_names(*sides)
+    names, others = ([path.relative_to(folder) for path in find_audio(folder)] for folder in (clean, noisy))
+    pairs = match_names(names, others)
     if not pairs:
         raise DataError(f"{clean}: no audio file in it")
-    return [(clean / a, noisy / b) for a, b in pairs]
+    return [_Found(clean / a, noisy / b) for a, b in pairs]
 
 
-def _manifest_pairs(manifest: Path, where: Mapping[str, str] | None) -> list[tuple[Path, Path]]:
+def _manifest_pairs(manifest: Path, where: Mapping[str, str] | None) -> list[_Found]:
     rows = select(read_rows(manifest), dict(where or {}), {})
     if not rows:
         raise DataError(f"{manifest}: no row fits where={where or {}}")
-    columns = ("clean", "noisy")
-    located_rows = [[located(manifest.parent, r, c, f"{manifest}:{r['line']}") for c in columns] for r in rows]
-    return [(clean, noisy) for clean, noisy in located_rows]
+    found = []
+    for row in rows:
+        place = f"{manifest}:{row['line']}"
+        clean, noisy = (located(manifest.parent, row, column, place) for column in ("clean", "noisy"))
+        found.append(_Found(clean, noisy, row, place))
+    return found
+
+
+def _probed(found: list[_Found], root: Path) -> tuple[list[tuple[Entry, Entry]], dict[str, str]]:
+    """Headers of all pairs, checked against each other and their rows; unreadable files are left out, with a reason.
+
+    Raises:
+        DataError: a pair that disagrees, or no pair left.
+    """
+    entries, unreadable = [], {}
+    for pair in found:
+        try:
+            clean, noisy = (Entry(probe(p), {"path": relpath(p, root)}) for p in (pair.clean, pair.noisy))
+        except AudioError as error:
+            unreadable[pair.clean.name] = str(error)
+            continue
+        for entry in (clean, noisy):
+            agree(pair.row, entry.info, pair.place)
+        _check_pair(clean, noisy)
+        entries.append((clean, noisy))
+    if not entries:
+        raise DataError(f"no readable pair: {next(iter(unreadable.values()))}")
+    return entries, unreadable
 
 
 def _check_pair(clean: Entry, noisy: Entry) -> None:

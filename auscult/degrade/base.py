@@ -15,13 +15,11 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
+from auscult.bounds import Range, Share
 from auscult.rng import Key
 
 Drawn = dict[str, Any]
 """Parameters of one applied degradation: ``{"type": "AddNoise", "snr_db": 7.1, ...}``."""
-
-Range = tuple[float, float]
-"""Lowest and highest value of a uniform draw."""
 
 
 class Unusable(Exception):
@@ -72,7 +70,7 @@ Banks = Mapping[str, Bank]
 class Degradation(ABC):
     """Subclasses are frozen dataclasses; ``probability`` is how often they act in a chain."""
 
-    probability: float
+    probability: Share
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, samples: int, rate_hz: int, banks: Banks) -> Drawn:

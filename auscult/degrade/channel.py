@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from auscult.audio.level import peak
-from auscult.degrade.base import Banks, Degradation, Drawn, Range, Signal, uniform
+from auscult.bounds import Count, Range, Share
+from auscult.degrade.base import Banks, Degradation, Drawn, Signal, uniform
 from auscult.units import amplitude
 
 
@@ -16,7 +17,7 @@ class Gain(Degradation):
     """Scale target and heard signal alike, by a gain drawn from ``gain_db``."""
 
     gain_db: Range = (-20.0, 0.0)
-    probability: float = 1.0
+    probability: Share = 1.0
 
     def draw(self, rng: np.random.Generator, samples: int, rate_hz: int, banks: Banks) -> Drawn:
         return {"gain_db": uniform(rng, self.gain_db)}
@@ -31,8 +32,8 @@ class BandLimit(Degradation):
     """Low-pass what is heard (Butterworth, zero phase); the target keeps its band."""
 
     cutoff_hz: Range = (2_000.0, 7_000.0)
-    order: int = 8
-    probability: float = 1.0
+    order: Count = 8
+    probability: Share = 1.0
 
     def draw(self, rng: np.random.Generator, samples: int, rate_hz: int, banks: Banks) -> Drawn:
         return {"cutoff_hz": uniform(rng, self.cutoff_hz), "order": self.order}
@@ -53,7 +54,7 @@ class Clipping(Degradation):
     """Hard-clip what is heard at ``below_peak_db`` under its own peak."""
 
     below_peak_db: Range = (1.0, 12.0)
-    probability: float = 1.0
+    probability: Share = 1.0
 
     def draw(self, rng: np.random.Generator, samples: int, rate_hz: int, banks: Banks) -> Drawn:
         return {"below_peak_db": uniform(rng, self.below_peak_db)}

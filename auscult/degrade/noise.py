@@ -11,7 +11,8 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from auscult.audio.level import active_power, power
-from auscult.degrade.base import Bank, Banks, Degradation, Drawn, Range, Signal, Unusable, uniform
+from auscult.bounds import Counts, Range, Share
+from auscult.degrade.base import Bank, Banks, Degradation, Drawn, Signal, Unusable, uniform
 from auscult.units import amplitude
 
 SEAM_S = 0.02
@@ -32,10 +33,10 @@ class AddNoise(Degradation):
 
     snr_db: Range = (-5.0, 20.0)
     bank: str = "noise"
-    sources: tuple[int, int] = (1, 1)
+    sources: Counts = (1, 1)
     spread_db: float = 10.0
     level: SpeechLevel = "active"
-    probability: float = 1.0
+    probability: Share = 1.0
 
     def banks(self) -> Sequence[str]:
         return (self.bank,)
@@ -75,7 +76,7 @@ class ColouredNoise(Degradation):
     ripple_db: float = 4.0
     wander_db: float = 2.0
     level: SpeechLevel = "active"
-    probability: float = 1.0
+    probability: Share = 1.0
 
     def draw(self, rng: np.random.Generator, samples: int, rate_hz: int, banks: Banks) -> Drawn:
         knots = [round(float(v), 4) for v in rng.normal(0.0, self.ripple_db, 10)]

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from auscult.degrade.base import Banks, Degradation, Drawn, Range, Signal, Unusable, uniform
+from auscult.bounds import Range, Share
+from auscult.degrade.base import Banks, Degradation, Drawn, Signal, Unusable, uniform
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Room(Degradation):
     wet_db: Range = (-9.0, 0.0)
     early_ms: float = 50.0
     bank: str = "room"
-    probability: float = 1.0
+    probability: Share = 1.0
 
     def banks(self) -> Sequence[str]:
         return (self.bank,)

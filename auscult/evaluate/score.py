@@ -16,7 +16,7 @@ from auscult.audio.clip import find_audio, probe, read
 from auscult.audio.resample import resample
 from auscult.catalogue import CATALOGUE, find
 from auscult.data.manifest import match_names
-from auscult.errors import DataError
+from auscult.errors import AudioError, DataError, RecipeError, need
 from auscult.metrics.base import Metric, MetricFailure
 
 
@@ -44,9 +44,18 @@ def metrics_named(names: Sequence[str]) -> list[Metric]:
     """Metrics by catalogue name, or classes of the user's own package.
 
     Raises:
-        RecipeError: unknown name.
+        RecipeError: unknown name, or not a metric.
+        MissingExtra: a package that a metric needs is not installed.
     """
-    return [find(name)() for name in names]
+    metrics = []
+    for name in names:
+        kind = find(name)
+        if not issubclass(kind, Metric):
+            raise RecipeError(f"'{name}' is not a metric; allowed: {', '.join(default_metrics())}, or your own class")
+        metrics.append(kind())
+        if kind.extra is not None:
+            need(kind.extra, f"the metric {name}")
+    return metrics
 
 
 def default_metrics() -> list[str]:
@@ -85,11 +94,8 @@ def tasks_of(clean: Path, systems: Mapping[str, Path]) -> list[Task]:
         for side in (clean, folder):
             if not side.is_dir():
                 raise DataError(f"{side}: no such folder")
-        sides = [[path.relative_to(side) for path in find_audio(side)] for side in (clean, folder)]
-        try:
-            pairs = match_names(*sides)
-        except DataError as error:
-            raise DataError(f"{system} ({folder}): {error}".replace("noisy", system)) from error
+        names, own = ([path.relative_to(side) for path in find_audio(side)] for side in (clean, folder))
+        pairs = match_names(names, own, labels=("clean", system))
         if not pairs:
             raise DataError(f"{clean}: no audio file in it")
         tasks += [Task(system, str(a.with_suffix("")), clean / a, folder / b) for a, b in pairs]
@@ -129,6 +135,9 @@ def _prepare(names: tuple[str, ...]) -> None:
 
 
 def _score(task: Task) -> Row:
-    clean, estimate = read(task.clean), read(task.estimate)
+    try:
+        clean, estimate = read(task.clean), read(task.estimate)
+    except AudioError as error:
+        return Row(task.system, task.item, {}, {metric.name: str(error) for metric in _metrics})
     scores, failures = score_waves(_metrics, clean.wave, estimate.wave, clean.rate_hz)
     return Row(task.system, task.item, scores, failures)

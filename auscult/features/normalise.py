@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float, Float32
 from numpy import ndarray
 
+from auscult.bounds import Positive
+
 Kind = Literal["none", "peak", "rms", "std"]
 
 
@@ -45,7 +47,7 @@ class Normalise:
 
     kind: Kind = "none"
     by: Literal["noisy", "clean"] = "noisy"
-    target: float = 1.0
+    target: Positive = 1.0
 
     def gain(self, statistics: Statistics) -> Float32[ndarray, " B"]:
         """Factor to multiply by, one an item; finite and positive."""

@@ -14,6 +14,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from auscult.audio.stft import window_of
+from auscult.bounds import Count, Positive
 
 Transform = Literal["exponent", "log", "none"]
 WindowKind = Literal["hann", "sqrthann", "hamming"]
@@ -46,12 +47,12 @@ class CompressedSTFT(nn.Module):
 
     def __init__(
         self,
-        n_fft: int = 510,
-        hop: int = 128,
+        n_fft: Count = 510,
+        hop: Count = 128,
         window: WindowKind = "hann",
         transform: Transform = "exponent",
-        exponent: float = 0.5,
-        factor: float = 0.15,
+        exponent: Positive = 0.5,
+        factor: Positive = 0.15,
     ):
         super().__init__()
         self.n_fft, self.hop, self.window = n_fft, hop, window

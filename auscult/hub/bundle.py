@@ -10,15 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import pydantic
 import safetensors
 
 from auscult.errors import CheckpointError, few
+from auscult.files import write_bytes
 from auscult.version import __version__
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Meta:
     """What a checkpoint says about itself."""
 
     method: dict[str, Any]
+    """The method as a section of a recipe."""
     recipe: str = ""
     step: int = 0
     scores: Mapping[str, float] = field(default_factory=dict)
@@ -46,27 +48,12 @@ class Meta:
         return json.dumps({"schema": SCHEMA, "version": __version__, **self.__dict__})
 
 
-def atomic_write(path: Path, data: bytes) -> None:
-    """Write aside, flush to the disk, rename: after a crash the file is either the old one or the new one."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(aside, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def save(path: Path, tensors: Mapping[str, Tensor], meta: Meta) -> None:
     """Write a checkpoint."""
     from safetensors.torch import save as serialise
 
     contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    atomic_write(path, serialise(contiguous, {"auscult": meta.to_json()}))
+    write_bytes(path, serialise(contiguous, {"auscult": meta.to_json()}))
 
 
 def read_meta(path: Path) -> Meta:
@@ -82,11 +69,19 @@ def read_meta(path: Path) -> Meta:
         raise CheckpointError(f"{path}: not a readable checkpoint ({error}); it may be cut short") from error
     if text is None:
         raise CheckpointError(f"{path}: a safetensors file, but not one written by auscult: it names no method")
-    fields = json.loads(text)
-    if fields.pop("schema") > SCHEMA:
-        raise CheckpointError(f"{path}: written by a newer auscult ({fields['version']}); upgrade to read it")
-    del fields["version"]
-    return Meta(**fields)
+    return _parsed(text, str(path))
+
+
+def _parsed(text: str, origin: str) -> Meta:
+    try:
+        fields = json.loads(text)
+        if fields.pop("schema") > SCHEMA:
+            message = f"{origin}: written by a newer auscult ({fields['version']}); upgrade to read it"
+            raise CheckpointError(message)
+        del fields["version"]
+        return pydantic.TypeAdapter(Meta).validate_python(fields)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{origin}: its description of itself is damaged ({type(error).__name__})") from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from auscult.errors import CheckpointError, need
-from auscult.hub.bundle import atomic_write
+from auscult.files import write_bytes
 from auscult.methods.regression import Regression
 from auscult.nets.streaming import StreamingNet
 
@@ -65,4 +65,4 @@ def export_step(method: Regression, net: nn.Module, path: Path) -> None:
     facts = {"n_fft": features.n_fft, "hop": features.hop, "window": features.window}
     facts |= {"rate_hz": method.rate_hz, "state_size": state.shape[1]}
     onnx.helper.set_model_props(model, {key: str(value) for key, value in facts.items()})
-    atomic_write(path, model.SerializeToString())
+    write_bytes(path, model.SerializeToString())

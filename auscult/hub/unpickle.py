@@ -8,8 +8,11 @@ becomes an inert :class:`Placeholder` that remembers what it was asked to be.
 from __future__ import annotations
 
 import io
+import math
 import pickle
+import struct
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +38,23 @@ _STORAGES = {
     "ComplexFloatStorage": torch.complex64,
     "ComplexDoubleStorage": torch.complex128,
 }
+
+
+HOSTILE = (
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    RuntimeError,  # RecursionError among them
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What a damaged or hostile pickle can provoke in the machine that runs it."""
 
 
 class Placeholder:
@@ -73,17 +93,17 @@ def read_archive(path: Path) -> Any:
             entry = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
             if entry is None:
                 raise CheckpointError(f"{path}: a zip file, but not a PyTorch archive (no data.pkl in it)")
+            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+                raise CheckpointError(f"{path}: a compressed zip file; PyTorch archives are not compressed")
             return _Reader(archive, entry).load()
     except zipfile.BadZipFile as error:
         raise CheckpointError(
             f"{path}: neither safetensors nor a PyTorch archive ({error}); files of PyTorch before 1.6 must be "
             "saved again by a newer one"
         ) from error
-    except (pickle.UnpicklingError, RuntimeError, ValueError, TypeError, KeyError, IndexError, EOFError,
-            AttributeError, ImportError, MemoryError) as error:  # fmt: skip  # what a hostile pickle can provoke
-        raise CheckpointError(
-            f"{path}: damaged or hostile PyTorch archive ({type(error).__name__}: {error})"
-        ) from error
+    except HOSTILE as error:
+        message = f"{path}: damaged or hostile PyTorch archive ({type(error).__name__}: {error})"
+        raise CheckpointError(message) from error
 
 
 def foreign_classes(value: Any) -> set[str]:
@@ -122,43 +142,72 @@ class _Reader(pickle.Unpickler):
         return self._storages[key]
 
 
-def _tensor(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
-    # as_strided refuses to reach beyond the storage.
-    return torch.as_strided(storage, size, stride, offset).clone()
+class _Harmless:
+    """A constructor of ours that a pickle may call; without attributes, so that no pickle can change it."""
+
+    __slots__ = ()
 
 
-def _parameter(data: Tensor, *_: Any) -> Tensor:
-    return data
+class _BuildTensor(_Harmless):
+    __slots__ = ()
+
+    def __call__(self, storage: Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
+        if math.prod(size) > storage.numel():
+            raise pickle.UnpicklingError("a tensor larger than its storage")
+        # as_strided refuses to reach beyond the storage.
+        return torch.as_strided(storage, size, stride, offset).clone()
 
 
-class _DType:
-    """A numpy dtype named by a pickle: only plain numbers are ever made of it."""
+class _BuildParameter(_Harmless):
+    __slots__ = ()
 
-    def __init__(self, code: str, *_: Any):
-        self.code = code
+    def __call__(self, data: Tensor, *_: Any) -> Tensor:
+        return data
+
+
+class _NumpyType(_Harmless):
+    """A numpy dtype: only its code is kept, and only plain numbers are ever made of it."""
+
+    __slots__ = ("code",)
+
+    def __init__(self, code: str):
+        self.code = str(code)
 
     def __setstate__(self, state: Any) -> None:
-        self.order = state[1] if isinstance(state, tuple) and len(state) > 1 else "="
+        """Byte order and flags are not needed for scalars written on a little-endian machine."""
 
 
-def _scalar(dtype: _DType, raw: bytes) -> Any:
-    if dtype.code[:1] not in ("f", "i", "u", "b"):
-        raise pickle.UnpicklingError(f"numpy scalar of type {dtype.code}")
-    return np.frombuffer(raw, dtype=dtype.code)[0].item()
+class _BuildType(_Harmless):
+    __slots__ = ()
+
+    def __call__(self, code: str, *_: Any) -> _NumpyType:
+        return _NumpyType(code)
 
 
-def _encode(text: str, encoding: str = "latin1") -> bytes:
-    return text.encode("latin1")
+class _BuildScalar(_Harmless):
+    __slots__ = ()
+
+    def __call__(self, dtype: _NumpyType, raw: bytes) -> Any:
+        if dtype.code[:1] not in ("f", "i", "u", "b"):
+            raise pickle.UnpicklingError(f"numpy scalar of type {dtype.code}")
+        return np.frombuffer(raw, dtype=dtype.code)[0].item()
+
+
+class _Encode(_Harmless):
+    __slots__ = ()
+
+    def __call__(self, text: str, encoding: str = "latin1") -> bytes:
+        return text.encode("latin1")
 
 
 _HARMLESS: dict[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("builtins", "set"): set,
     ("__builtin__", "set"): set,
-    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-    ("torch._utils", "_rebuild_parameter"): _parameter,
-    ("_codecs", "encode"): _encode,
-    ("numpy", "dtype"): _DType,
-    ("numpy.core.multiarray", "scalar"): _scalar,
-    ("numpy._core.multiarray", "scalar"): _scalar,
+    ("torch._utils", "_rebuild_tensor_v2"): _BuildTensor(),
+    ("torch._utils", "_rebuild_parameter"): _BuildParameter(),
+    ("_codecs", "encode"): _Encode(),
+    ("numpy", "dtype"): _BuildType(),
+    ("numpy.core.multiarray", "scalar"): _BuildScalar(),
+    ("numpy._core.multiarray", "scalar"): _BuildScalar(),
 }

@@ -10,6 +10,7 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from auscult.audio.stft import STFT
+from auscult.errors import RecipeError
 from auscult.features.frames import FrameStep
 from auscult.features.normalise import Normalise
 from auscult.features.spectral import CompressedSTFT
@@ -31,6 +32,7 @@ class Regression(Method):
         rate_hz: int = 16_000,
         normalise: Normalise = Normalise(),
     ):
+        _check_transform(net, features, rate_hz)
         self._net, self.features, self._losses = net, features, losses
         self.rate_hz, self.normalise = rate_hz, normalise
 
@@ -54,6 +56,21 @@ class Regression(Method):
         features = self.features.to(noisy.device)
         z: Complex[Tensor, "B C F N"] = features.encode(noisy)
         return features.decode(net(z), noisy.shape[-1])
+
+
+def _check_transform(net: nn.Module, features: CompressedSTFT, rate_hz: int) -> None:
+    """A net may declare the transform it is made for (n_fft, hop, rate_hz), which a recipe must not contradict.
+
+    Raises:
+        RecipeError: it does; or a streaming net, which works on plain spectra, is given compressed ones.
+    """
+    name = type(net).__name__
+    for key, value in {"n_fft": features.n_fft, "hop": features.hop, "rate_hz": rate_hz}.items():
+        declared = getattr(net, key, value)
+        if declared != value:
+            raise RecipeError(f"{name} is made for {key} {declared}, the method has {value}; make them equal")
+    if isinstance(net, StreamingNet) and features.transform != "none":
+        raise RecipeError(f"{name} works on plain spectra: set features.transform to none")
 
 
 class _TorchFrameStep(FrameStep):

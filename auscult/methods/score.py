@@ -8,6 +8,7 @@ from typing import final
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from auscult.errors import RecipeError
 from auscult.features.normalise import Normalise
 from auscult.features.spectral import CompressedSTFT, Padding, pad_frames
 from auscult.losses.base import Loss
@@ -58,6 +59,12 @@ class ScoreModel(Method):
         frame_grid: int = 64,
         padding: Padding = "zero",
     ):
+        grid = getattr(net, "grid", 1)  # a U-Net declares what its maps must be multiples of
+        if features.bins % grid or frame_grid % grid:
+            raise RecipeError(
+                f"{type(net).__name__} needs bins and frames in multiples of {grid}: features.n_fft {features.n_fft} "
+                f"gives {features.bins} bins, frame_grid is {frame_grid}"
+            )
         self._net, self.features, self.path = net, features, path
         self._parametrisation, self._objective, self.sampler = parametrisation, objective, sampler
         self.rate_hz, self.normalise, self._t_eps = rate_hz, normalise, t_eps

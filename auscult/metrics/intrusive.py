@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from auscult.errors import need
@@ -34,7 +36,12 @@ class ExtendedStoi(Metric):
         pystoi = need("pystoi", "ESTOI")
         if clean.size < 0.4 * rate_hz:
             raise MetricFailure("shorter than 0.4 s")
-        return float(pystoi.stoi(clean.astype(np.float64), estimate.astype(np.float64), rate_hz, extended=True))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)
+            try:
+                return float(pystoi.stoi(clean.astype(np.float64), estimate.astype(np.float64), rate_hz, extended=True))
+            except RuntimeWarning as warning:  # pystoi would go on with a score of 1e-5
+                raise MetricFailure("too little speech for ESTOI after silent frames are left out") from warning
 
 
 class SiSdr(Metric):

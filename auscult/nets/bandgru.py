@@ -50,6 +50,7 @@ class BandGRU(StreamingNet):
     ):
         super().__init__()
         self.bands = Bands(low_bins, bands, n_fft, rate_hz)
+        self.n_fft, self.hop, self.rate_hz = n_fft, hop, rate_hz
         self.decay = math.exp(-hop / (level_s * rate_hz))
         self.power_scale = 1.0 / n_fft
         self.width = (low_bins + bands - 1) // 4 + 1

@@ -23,9 +23,11 @@ class GTCRN(nn.Module):
     Input and output: complex spectrum [B, 1, F=257, N].
     """
 
+    n_fft, hop, rate_hz = 512, 256, 16_000
+
     def __init__(self) -> None:
         super().__init__()
-        self.bands = Bands(low_bins=65, bands=64, n_fft=512, rate_hz=16_000)
+        self.bands = Bands(low_bins=65, bands=64, n_fft=self.n_fft, rate_hz=self.rate_hz)
         self.encoder = nn.ModuleList(
             [
                 ConvBlock(nn.Conv2d(9, 16, (1, 5), (1, 2), (0, 2)), nn.PReLU()),

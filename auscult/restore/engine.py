@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +17,22 @@ from numpy import ndarray
 from auscult.audio.clip import as_wave, blocks, check_finite, probe
 from auscult.audio.resample import StreamResampler
 from auscult.audio.writer import OnClip, Overs, Writer
-from auscult.errors import AudioError, OutputError
+from auscult.errors import AudioError, OutputError, RestorationError
 from auscult.features.normalise import Statistics
-from auscult.restore.fullband import FullBandStream, ResampledStream
+from auscult.restore.fullband import FullBandStream
 from auscult.restore.models import Model
 from auscult.restore.stream import Queue, Seam, Stream, Wave, Wrapper
 from auscult.rng import Key
 from auscult.units import to_db
 
+Progress = Callable[[float], None]
+
 BLOCK_S = 5.0
 """Length of the blocks a file is read in."""
+
+
+def ignore(seconds: float) -> None:
+    """The progress nobody asked for."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +87,8 @@ class Report:
 class Restorer:
     """A model ready to restore arrays and files: see :func:`auscult.load`."""
 
-    def __init__(self, model: Model, on_progress: Callable[[float], None] | None = None):
+    def __init__(self, model: Model):
         self.model = model
-        self.on_progress = on_progress or _ignore
 
     @property
     def rate_hz(self) -> int:
@@ -109,7 +116,9 @@ class Restorer:
         for (channels, _), members in groups.items():
             stacked = np.concatenate([clips[i] for i in members])
             keys = _keys(seed, channels) * len(members)
-            restored = self._stream(keys, rate_hz, strength, lambda whole=stacked: iter([whole])).whole(stacked)
+            restored = self._stream(keys, rate_hz, strength, partial(iter, [stacked])).whole(stacked)
+            if not np.isfinite(restored).all():
+                raise RestorationError(f"{self.model.name} gives NaN or infinity: its settings or weights are unusable")
             for i, out in zip(members, np.split(restored, len(members)), strict=True):
                 results[i] = out.reshape(np.shape(waves[i]))
         return results
@@ -118,7 +127,7 @@ class Restorer:
         """A live restoration: push blocks, get what is ready, finish.
 
         Raises:
-            AudioError: no audio rate, or a model that normalises by the level of the whole signal.
+            AudioError: no audio rate. RestorationError: a model that normalises by the level of the whole signal.
         """
         return self._stream(_keys(seed, channels), rate_hz, 1.0, None)
 
@@ -126,25 +135,27 @@ class Restorer:
         """Restore a file into another: see :meth:`enhance_files`."""
         return self.enhance_files([Job(source, output)], settings)[0]
 
-    def enhance_files(self, jobs: Sequence[Job], settings: Settings = Settings()) -> list[Report]:
+    def enhance_files(
+        self, jobs: Sequence[Job], settings: Settings = Settings(), on_progress: Progress = ignore
+    ) -> list[Report]:
         """Restore files of equal rate, channels and length side by side, each as if it were alone.
 
         Outputs keep rate, channels, length and level. Files are read in blocks, so memory does not grow with length.
+        ``on_progress`` is told the seconds done so far.
 
         Raises:
             AudioError: a source cannot be used. OutputError: an output cannot be written, or is its own source.
         """
         infos = [probe(job.source) for job in jobs]
         for job in jobs:
-            if job.output.exists() and job.output.samefile(job.source):
-                raise OutputError(f"{job.output}: would overwrite its own source; choose another name or folder")
+            refuse_overwriting(job.source, job.output)
         rate_hz, channels = infos[0].rate_hz, infos[0].channels
         started = time.perf_counter()
         block = round(BLOCK_S * rate_hz)
 
         def signal() -> Iterator[Wave]:
             parts = (blocks(job.source, block) for job in jobs)
-            return (np.concatenate(side) for side in zip(*parts, strict=True))
+            return (_stacked(side) for side in zip_longest(*parts))
 
         keys = _keys(settings.seed, channels) * len(jobs)
         stream = self._stream(keys, rate_hz, settings.strength, signal)
@@ -161,7 +172,7 @@ class Restorer:
                     meter.add(part)
                 taken += wave.shape[1]
                 _emit(stream.push(wave), writers, restored)
-                self.on_progress(taken / rate_hz)
+                on_progress(taken / rate_hz)
             if taken == 0:
                 raise AudioError(f"{jobs[0].source}: no samples in this file; give a recording of at least one sample")
             _emit(stream.finish(), writers, restored)
@@ -193,12 +204,12 @@ class Restorer:
         stream = self.model.stream(keys)
         if self.model.normalise.kind != "none":
             if signal is None:
-                raise AudioError(f"{self.model.name} normalises by the level of the whole signal: it cannot run live")
+                raise RestorationError(
+                    f"{self.model.name} normalises by the level of the whole signal: it cannot run live"
+                )
             stream = LevelledStream(stream, self._gain(channels, rate_hz, signal()))
-        if rate_hz > self.rate_hz:
+        if rate_hz != self.rate_hz:
             stream = FullBandStream(stream, rate_hz, self.rate_hz, channels)
-        elif rate_hz < self.rate_hz:
-            stream = ResampledStream(stream, rate_hz, self.rate_hz, channels)
         return stream if strength == 1.0 else MixedStream(stream, strength, channels)
 
     def _gain(self, channels: int, rate_hz: int, signal: Iterator[Wave]) -> Float32[ndarray, " C"]:
@@ -278,8 +289,22 @@ def _emit(wave: Wave, writers: Sequence[Writer], meters: Sequence[Meter]) -> Non
         meter.add(part)
 
 
-def _ignore(seconds: float) -> None:
-    """The progress nobody asked for."""
+def refuse_overwriting(source: Path, output: Path) -> None:
+    """Refuse an output that is the source itself.
+
+    Raises:
+        OutputError: it is.
+    """
+    if output.exists() and output.samefile(source):
+        raise OutputError(f"{output}: would overwrite its own source; choose another name or folder")
+
+
+def _stacked(side: tuple[Wave | None, ...]) -> Wave:
+    """Blocks of several files as channels of one."""
+    present = [wave for wave in side if wave is not None]
+    if len(present) < len(side) or len({wave.shape for wave in present}) > 1:
+        raise AudioError("files restored side by side turn out to differ in length: one of them is truncated")
+    return np.concatenate(present)
 
 
 def _keys(seed: int, channels: int) -> list[Key]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from auscult.audio.clip import find_audio, probe
 from auscult.audio.writer import FORMATS
 from auscult.errors import AudioError, AuscultError, MissingExtra, OutputError
-from auscult.restore.engine import Job, Report, Restorer, Settings
+from auscult.restore.engine import Job, Progress, Report, Restorer, Settings, ignore, refuse_overwriting
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def plan(inputs: Sequence[Path], output: Path | None) -> list[Job]:
     jobs: list[Job] = []
     for source in inputs:
         if source.is_dir():
-            jobs += _folder(source, output or source.with_name(f"{source.resolve().name}-enhanced"))
+            whole = source.resolve()
+            jobs += _folder(source, output or whole.with_name(f"{whole.name}-enhanced"))
         elif source.exists():
             jobs.append(Job(source, _file(source, output, alone=len(inputs) == 1)))
         else:
@@ -55,11 +56,19 @@ def plan(inputs: Sequence[Path], output: Path | None) -> list[Job]:
             raise OutputError(
                 f"{other} and {job.source} would both become {job.output}; restore them to different folders"
             )
+        refuse_overwriting(job.source, job.output)
+    if both := {job.output.resolve() for job in jobs} & {job.source.resolve() for job in jobs}:
+        raise OutputError(f"{min(both)} is an input and would be an output too; choose another folder with -o")
     return jobs
 
 
 def run(
-    restorer: Restorer, jobs: Sequence[Job], settings: Settings, batch: int = 1, overwrite: bool = False
+    restorer: Restorer,
+    jobs: Sequence[Job],
+    settings: Settings,
+    batch: int = 1,
+    overwrite: bool = False,
+    on_progress: Progress = ignore,
 ) -> Iterator[Outcome]:
     """Restore files, up to ``batch`` of equal form side by side; a broken one is reported and the rest go on."""
     waiting = []
@@ -70,7 +79,7 @@ def run(
             waiting.append(job)
     for group in _groups(waiting, batch):
         try:
-            yield from restorer.enhance_files(group, settings)
+            yield from restorer.enhance_files(group, settings, on_progress)
         except AuscultError as error:
             if len(group) == 1:
                 yield Failed(group[0], error)

@@ -1,7 +1,8 @@
-"""Other rates than the model's: resampling around it, and the band above the model's own.
+"""Other rates than the model's: conversion around it, and the band that the conversion would lose.
 
 A recording at 44.1 or 48 kHz keeps its full band: what lies above the model's Nyquist frequency is not cut, but
-follows the model's gain, measured in the upper half of the band that the model does see.
+follows the model's gain, measured in the upper part of the band that model and recording share. The same holds for
+the last hertz below the Nyquist frequency of a recording at 8 kHz.
 """
 
 from __future__ import annotations
@@ -15,65 +16,47 @@ from auscult.audio.stft import STFT, Analysis
 from auscult.restore.stream import Queue, Stream, Wave, Wrapper
 
 LOWEST, HIGHEST = 0.55, 0.95
-"""The part of the model's band, relative to its Nyquist frequency, whose gain the band above follows."""
-
-
-class ResampledStream(Wrapper):
-    """Run a stream at the model's rate inside one at another rate, not above which the model's band lies."""
-
-    def __init__(self, inner: Stream, rate_hz: int, model_hz: int, channels: int):
-        super().__init__(inner)
-        self._channels = channels
-        self._down = StreamResampler(rate_hz, model_hz, channels)
-        self._up = StreamResampler(model_hz, rate_hz, channels)
-        self._taken, self._given = 0, 0
-
-    def push(self, wave: Wave) -> Wave:
-        self._taken += wave.shape[1]
-        out = self._up.push(self._inner.push(self._down.push(wave)))
-        self._given += out.shape[1]
-        return out
-
-    def finish(self) -> Wave:
-        last = np.concatenate([self._inner.push(self._down.finish(self._channels)), self._inner.finish()], axis=1)
-        out = np.concatenate([self._up.push(last), self._up.finish(self._channels)], axis=1)
-        return fit_length(out, self._taken - self._given)
+"""The part of the shared band whose gain the rest follows."""
 
 
 class FullBandStream(Wrapper):
-    """As :class:`ResampledStream`, for rates above the model's, with the high band kept and its gain following.
+    """Run a stream at the model's rate inside one at another rate.
 
-    output = up(restored) + g (input - up(down(input))), g from the model's gain in its own upper band.
+    output = back(restored) + g (input - back(there(input))), with conversion there and back, and g the model's gain
+    in the upper part of the band.
     """
 
     def __init__(self, inner: Stream, rate_hz: int, model_hz: int, channels: int):
         super().__init__(inner)
         self._channels = channels
-        self._down = StreamResampler(rate_hz, model_hz, channels)
-        self._up_noisy, self._up_restored = (StreamResampler(model_hz, rate_hz, channels) for _ in range(2))
+        self._there = StreamResampler(rate_hz, model_hz, channels)
+        self._back_noisy, self._back_restored = (StreamResampler(model_hz, rate_hz, channels) for _ in range(2))
         self._original, self._noisy, self._restored = (Queue(channels) for _ in range(3))
-        self._gain = GainTrack(model_hz, channels)
+        self._gain = GainTrack(model_hz, min(rate_hz, model_hz) / model_hz, channels)
         self._frames_per_sample = model_hz / rate_hz / self._gain.stft.hop
         self._given = 0
 
     def push(self, wave: Wave) -> Wave:
         self._original.add(wave)
-        low = self._down.push(wave)
+        low = self._there.push(wave)
         restored = self._inner.push(low)
         self._gain.push(low, restored)
-        self._noisy.add(self._up_noisy.push(low))
-        self._restored.add(self._up_restored.push(restored))
+        self._noisy.add(self._back_noisy.push(low))
+        self._restored.add(self._back_restored.push(restored))
         known = int((self._gain.known - 1) / self._frames_per_sample)
         ready = min(self._noisy.end, self._restored.end, self._original.end, known)
         return self._take(max(0, ready - self._given))
 
     def finish(self) -> Wave:
-        low = self._down.finish(self._channels)
+        low = self._there.finish(self._channels)
         restored = np.concatenate([self._inner.push(low), self._inner.finish()], axis=1)
         self._gain.finish(low, restored)
         missing = self._original.waiting
-        for queue, up, wave in ((self._noisy, self._up_noisy, low), (self._restored, self._up_restored, restored)):
-            rest = np.concatenate([up.push(wave), up.finish(self._channels)], axis=1)
+        for queue, back, wave in (
+            (self._noisy, self._back_noisy, low),
+            (self._restored, self._back_restored, restored),
+        ):
+            rest = np.concatenate([back.push(wave), back.finish(self._channels)], axis=1)
             queue.add(fit_length(rest, missing - queue.waiting))
         return self._take(missing)
 
@@ -85,11 +68,11 @@ class FullBandStream(Wrapper):
 
 
 class GainTrack:
-    """The model's gain over time: restored over noisy amplitude in the upper part of its band, at most one."""
+    """The model's gain over time: restored over noisy amplitude in the upper part of the shared band, at most one."""
 
-    def __init__(self, model_hz: int, channels: int):
+    def __init__(self, model_hz: int, shared: float, channels: int):
         self.stft = STFT(n_fft=512, hop=256, window="hann")
-        self._sides = [_BandPower(self.stft) for _ in range(2)]
+        self._sides = [_BandPower(self.stft, shared) for _ in range(2)]
         self._gains: list[Float[ndarray, " C"]] = []
         self._first = 0  # frame number of the first gain kept
         self._channels = channels
@@ -133,9 +116,9 @@ class GainTrack:
 class _BandPower:
     """Power of the upper part of the band, frame by frame."""
 
-    def __init__(self, stft: STFT):
+    def __init__(self, stft: STFT, shared: float):
         self._analysis, self._samples, self._frames = Analysis(stft), 0, 0
-        bins = stft.n_fft // 2
+        bins = shared * (stft.n_fft // 2)
         self._bins = slice(round(LOWEST * bins), round(HIGHEST * bins))
         self.powers: list[Float[ndarray, " C"]] = []
 

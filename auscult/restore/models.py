@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from auscult.errors import CheckpointError, RecipeError, need
+from auscult.allocator import keep_freed_memory
+from auscult.errors import CheckpointError, RecipeError, RestorationError, need
 from auscult.features.frames import FrameStep
 from auscult.features.normalise import Normalise
 from auscult.hub.runs import best_checkpoint
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from auscult.restore.engine import Restorer
 
 BUILT_IN = "default"
+Precision = Literal["fp32", "bf16"]
 
 
 class Model(ABC):
@@ -52,8 +55,26 @@ class FrameModel(Model):
         return FrameStream(self._step, len(keys))
 
 
+@dataclass(frozen=True)
+class Cut:
+    """How signals are cut for models that need whole ones.
+
+    Raises:
+        RestorationError: chunks that do not outlast their overlap.
+    """
+
+    chunk_s: float = 10.0
+    overlap_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.overlap_s < self.chunk_s:
+            raise RestorationError(
+                f"chunks of {self.chunk_s} s cannot overlap by {self.overlap_s} s; give 0 <= overlap < chunk"
+            )
+
+
 class ChunkModel(Model):
-    """A method that needs whole signals: chunks of ``chunk_s`` with a cross-fade of ``overlap_s``."""
+    """A method that needs whole signals: overlapping chunks, cross-faded."""
 
     def __init__(
         self,
@@ -61,19 +82,20 @@ class ChunkModel(Model):
         method: Method,
         nets: Nets,
         device: str,
-        chunk_s: float,
-        overlap_s: float,
+        cut: Cut,
+        precision: Precision,
     ):
         self.name, self.rate_hz, self.normalise = name, method.rate_hz, method.normalise
         self._method, self._device = method, device
-        self._nets = {name: net.to(device) for name, net in nets.items()}
-        self._chunk, self._overlap = samples(chunk_s, self.rate_hz), samples(overlap_s, self.rate_hz)
+        self._nets, self._precision = nets, precision
+        self._chunk, self._overlap = samples(cut.chunk_s, self.rate_hz), samples(cut.overlap_s, self.rate_hz)
 
     def stream(self, keys: Sequence[Key]) -> Stream:
         def restore(wave: Wave, index: int) -> Wave:
             import torch
 
-            with torch.inference_mode():
+            half = torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=self._precision == "bf16")
+            with torch.inference_mode(), half:
                 noisy = torch.from_numpy(np.ascontiguousarray(wave[:, None])).to(self._device)
                 draws = Draws.of(key.child(index) for key in keys)
                 return self._method.restore(self._nets, noisy, draws).float().cpu().numpy()[:, 0]
@@ -87,8 +109,8 @@ def load(
     trust: Collection[str] = (),
     overrides: Sequence[str] = (),
     weights: Weights = "auto",
-    chunk_s: float = 10.0,
-    overlap_s: float = 1.0,
+    cut: Cut = Cut(),
+    precision: Precision = "fp32",
 ) -> Restorer:
     """Open a model for restoration.
 
@@ -98,7 +120,8 @@ def load(
         trust: packages whose classes a checkpoint may name.
         overrides: settings of the method, ``sampler.steps=10``.
         weights: averaged (``ema``) or raw (``net``) weights; ``auto`` takes averaged ones where there are any.
-        chunk_s, overlap_s: how signals are cut for models that need whole ones.
+        cut: how signals are cut for models that need whole ones.
+        precision: ``bf16`` computes nets of whole signals in half precision (faster, slightly different).
 
     Raises:
         CheckpointError, TrustError, RecipeError, MissingExtra: as the file at hand gives cause.
@@ -111,7 +134,10 @@ def load(
         return Restorer(built_in())
     path = checkpoint_of(Path(model))
     need("torch", f"the model {path.name}")
-    return Restorer(from_checkpoint(path, device, trust, overrides, weights, chunk_s, overlap_s))
+    from auscult.hub.opening import open_method
+
+    method, nets, _ = open_method(path, trust, overrides, weights)
+    return Restorer(model_of(path.stem, method, nets, pick_device(device), cut, precision))
 
 
 def built_in() -> Model:
@@ -135,37 +161,33 @@ def checkpoint_of(path: Path) -> Path:
     return path
 
 
-def from_checkpoint(
-    path: Path,
-    device: str,
-    trust: Collection[str],
-    overrides: Sequence[str],
-    weights: Weights,
-    chunk_s: float,
-    overlap_s: float,
-) -> Model:
-    """A checkpoint as a model: frame by frame if its method is causal, else in chunks."""
-    from auscult.hub.opening import open_method
-
-    method, nets, _ = open_method(path, trust, overrides, weights)
-    return model_of(path.stem, method, nets, pick_device(device), chunk_s, overlap_s)
-
-
 def model_of(
-    name: str, method: Method, nets: Nets, device: str, chunk_s: float = 10.0, overlap_s: float = 1.0
+    name: str, method: Method, nets: Nets, device: str, cut: Cut = Cut(), precision: Precision = "fp32"
 ) -> Model:
-    """A method and its nets as a model: what validation during training restores with."""
+    """A method and its nets as a model, frame by frame if it is causal: what validation restores with, too."""
+    for net in nets.values():
+        net.to(device)
+    if device == "cpu":
+        keep_freed_memory()
     if (step := method.frame_step(nets)) is not None:
         return FrameModel(name, method.rate_hz, step, method.normalise)
-    return ChunkModel(name, method, nets, device, chunk_s, overlap_s)
+    return ChunkModel(name, method, nets, device, cut, precision)
 
 
 def pick_device(device: str) -> str:
-    """``auto`` is the first GPU there is, else the CPU."""
+    """A device that is there; ``auto`` is the first GPU, else the CPU.
+
+    Raises:
+        RestorationError: no such device on this machine.
+    """
     import torch
 
-    if device != "auto":
-        return device
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    if device == "auto":
+        return there[1] if len(there) > 1 else "cpu"
+    if device == "cuda" and "cuda:0" in there:
+        return "cuda:0"
+    if device not in there:
+        raise RestorationError(f"no device '{device}' on this machine; there is {', '.join(there)}")
+    return device

@@ -21,6 +21,9 @@ from auscult.units import to_db
 Wave = Float32[ndarray, "C _"]
 """Channels and any number of samples."""
 
+BLOCK = 80_000
+"""Samples that are pushed at once."""
+
 
 @dataclass(frozen=True)
 class Seam:
@@ -47,8 +50,9 @@ class Stream(ABC):
         """No more samples come: get the rest."""
 
     def whole(self, wave: Wave) -> Wave:
-        """A whole signal at once."""
-        return np.concatenate([self.push(wave), self.finish()], axis=1)
+        """A whole signal, in blocks: nets that look back over all frames of a call need memory for them."""
+        parts = [self.push(wave[:, start : start + BLOCK]) for start in range(0, wave.shape[1], BLOCK)]
+        return np.concatenate([*parts, self.finish()], axis=1)
 
 
 class Wrapper(Stream):

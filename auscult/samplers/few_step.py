@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from auscult.bounds import Count, Time
 from auscult.paths.base import LinearPath, times
 from auscult.rng import Draws
 from auscult.samplers.base import Predict, Sampler
@@ -41,8 +42,8 @@ class Grid:
 class DDIM(Sampler):
     """Deterministic first-order steps: e' = x_0 + (s' / s) (e - x_0); the last gives the clean estimate itself."""
 
-    steps: int = 10
-    t_eps: float = 0.03
+    steps: Count = 10
+    t_eps: Time = 0.03
 
     @property
     def calls(self) -> int:
@@ -61,8 +62,8 @@ class DDIM(Sampler):
 class Ancestral(Sampler):
     """Stochastic first-order steps: the exact conditional of e' given e and x_0."""
 
-    steps: int = 20
-    t_eps: float = 0.03
+    steps: Count = 20
+    t_eps: Time = 0.03
 
     @property
     def calls(self) -> int:
@@ -83,8 +84,8 @@ class Ancestral(Sampler):
 class Multistep(Sampler):
     """Second-order multistep in ln s (DPM-Solver++ 2M): the clean estimate is extrapolated from the last two."""
 
-    steps: int = 8
-    t_eps: float = 0.03
+    steps: Count = 8
+    t_eps: Time = 0.03
 
     @property
     def calls(self) -> int:

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from auscult.bounds import Count, Positive, Time, Whole
 from auscult.paths.base import LinearPath, times
 from auscult.rng import Draws
 from auscult.samplers.base import Predict, Sampler
@@ -26,11 +27,11 @@ class PredictorCorrector(Sampler):
     The result is the last predictor step's mean.
     """
 
-    steps: int = 30
+    steps: Count = 30
     corrector: Corrector = "annealed"
-    corrector_steps: int = 1
-    snr: float = 0.5
-    t_eps: float = 0.03
+    corrector_steps: Whole = 1
+    snr: Positive = 0.5
+    t_eps: Time = 0.03
 
     @property
     def calls(self) -> int:

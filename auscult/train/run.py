@@ -23,7 +23,7 @@ from typing import IO, Any
 import yaml
 
 from auscult.errors import TrainingError
-from auscult.hub.bundle import atomic_write
+from auscult.files import sweep, write_bytes
 from auscult.version import __version__
 
 Row = dict[str, Any]
@@ -64,9 +64,11 @@ class RunFolder:
             raise TrainingError(
                 f"{self.path}: another process is training in this folder; wait for it or stop it"
             ) from error
+        for folder in (self.path, self.checkpoints, self.samples):
+            sweep(folder)
         if not (self.path / "recipe.yaml").exists():
-            atomic_write(self.path / "recipe.yaml", yaml.safe_dump(dict(resolved), sort_keys=False).encode())
-        atomic_write(
+            write_bytes(self.path / "recipe.yaml", yaml.safe_dump(dict(resolved), sort_keys=False).encode())
+        write_bytes(
             self.path / "environment.json",
             json.dumps({**environment(), "recordings": dict(recordings)}, indent=1).encode(),
         )
@@ -76,7 +78,7 @@ class RunFolder:
         path = self.path / "history.jsonl"
         rows = list(read_history(path)) if path.exists() else []
         kept = [row for row in rows if row["step"] <= step]
-        atomic_write(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        write_bytes(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
     def log(self, row: Row) -> None:
         """Append a row to the history."""

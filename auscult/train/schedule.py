@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from auscult.bounds import Count, Whole
+
 Scores = Sequence[tuple[int, float]]
 """(step, score) of every validation so far; higher is better."""
 
@@ -26,7 +28,7 @@ class Schedule(ABC):
 class Constant(Schedule):
     """The base rate, after a linear warm-up."""
 
-    warmup_steps: int = 0
+    warmup_steps: Whole = 0
 
     def factor(self, step: int, steps: int, scores: Scores) -> float:
         return _warmup(step, self.warmup_steps)
@@ -36,7 +38,7 @@ class Constant(Schedule):
 class WarmupCosine(Schedule):
     """Linear warm-up, then half a cosine down to ``floor`` at the last step."""
 
-    warmup_steps: int = 500
+    warmup_steps: Whole = 500
     floor: float = 0.0
 
     def factor(self, step: int, steps: int, scores: Scores) -> float:
@@ -49,9 +51,9 @@ class WarmupCosine(Schedule):
 class StepDecay(Schedule):
     """Multiply by ``gamma`` every ``every`` steps."""
 
-    every: int = 10_000
+    every: Count = 10_000
     gamma: float = 0.5
-    warmup_steps: int = 0
+    warmup_steps: Whole = 0
 
     def factor(self, step: int, steps: int, scores: Scores) -> float:
         return _warmup(step, self.warmup_steps) * self.gamma ** (step // self.every)
@@ -62,8 +64,8 @@ class Plateau(Schedule):
     """Multiply by ``gamma`` whenever ``patience`` validations in a row have not improved the best score."""
 
     gamma: float = 0.5
-    patience: int = 3
-    warmup_steps: int = 0
+    patience: Count = 3
+    warmup_steps: Whole = 0
     floor: float = 1e-3
 
     def factor(self, step: int, steps: int, scores: Scores) -> float:

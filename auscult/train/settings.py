@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from auscult.bounds import Count, Positive, Share, Whole
 from auscult.data.pairs import PairSource
 from auscult.errors import RecipeError
+from auscult.evaluate.score import metrics_named
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Algorithm = Literal["adam", "adamw", "sgd"]
@@ -25,12 +28,12 @@ class Training:
     ``clip_norm`` bounds the gradient norm (None: logged only). ``ema_decay`` averages the weights (None: off).
     """
 
-    steps: int
-    batch: int = 16
-    accumulate: int = 1
+    steps: Count
+    batch: Count = 16
+    accumulate: Count = 1
     precision: Precision = "fp32"
-    clip_norm: float | None = 5.0
-    ema_decay: float | None = 0.999
+    clip_norm: Positive | None = 5.0
+    ema_decay: Share | None = 0.999
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,23 @@ class Validation:
     """
 
     data: PairSource
-    every: int = 1000
-    items: int = 32
+    every: Count = 1000
+    items: Count = 32
     metrics: tuple[str, ...] = ("pesq", "estoi", "si_sdr")
     select: str = "pesq"
-    keep_best: int = 3
-    patience: int | None = None
+    keep_best: Whole = 3
+    patience: Count | None = None
+
+    def __post_init__(self) -> None:
+        if self.select not in self.metrics:
+            raise RecipeError(f"validation.select: '{self.select}' is not among metrics: {', '.join(self.metrics)}")
+        metrics_named(self.metrics)  # an unknown or uninstalled metric is named now, not at the first validation
+
+    def rank(self, means: Mapping[str, float]) -> float:
+        """What checkpoints are ranked by: the selected mean, higher is better; undefined is worst."""
+        metric = metrics_named([self.select])[0]
+        value = means[metric.name] if metric.higher_is_better else -means[metric.name]
+        return value if math.isfinite(value) else -math.inf
 
     def indices(self) -> Iterator[int]:
         """Evenly spaced items of the source, the same at every validation."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,11 @@ def plan_run(
     for section in ("method", "data", "training"):
         if section not in raw:
             raise RecipeError(f"{section}: missing; a recipe to train has method, data and training")
-    seed = int(raw.get("seed", 0))
+    name, seed = raw.get("name", "run"), raw.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise RecipeError(f"seed: a whole number is needed, this is {seed!r}")
+    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
+        raise RecipeError(f"name: letters, digits, '.', '_' and '-' are allowed (it names a folder), this is {name!r}")
     plans = {
         "method": recipe.plan(raw["method"], Method, "method"),
         "data": recipe.plan(_rooted(raw["data"], data_root), PairSource, "data"),
@@ -83,14 +88,16 @@ def plan_run(
     optimisers = _per_turn(raw.get("optimiser", {}), turns, Optimiser, "optimiser")
     schedules = _per_turn(raw.get("schedule", {"type": "Constant"}), turns, Schedule, "schedule")
     validation = None
-    if raw.get("validation"):
-        node = {**raw["validation"], "data": _rooted(raw["validation"].get("data"), data_root)}
+    if (node := raw.get("validation")) is not None:
+        if isinstance(node, Mapping):
+            node = {**node, "data": _rooted(node.get("data"), data_root)}
         validation = recipe.plan(node, Validation, "validation")
+    _same_rate(plans["method"], plans["data"], *([validation.arguments["data"]] if validation else []))
     training: Training = plans["training"].build()
     if training.precision == "fp16" and not torch.cuda.is_available():
         raise TrainingError("precision fp16 needs a GPU (on CPUs it is a hundred times slower); use bf16 or fp32")
     resolved = {
-        "name": raw.get("name", "run"),
+        "name": name,
         "seed": seed,
         **{name: _without_root(plan.as_dict()) for name, plan in plans.items()},
         "optimiser": {turn: plan.as_dict() for turn, plan in optimisers.items()},
@@ -107,7 +114,7 @@ def plan_run(
         return built
 
     return RunPlan(
-        resolved["name"],
+        name,
         seed,
         resolved,
         method,
@@ -119,6 +126,18 @@ def plan_run(
         options,
         init_from,
     )
+
+
+def _same_rate(method: recipe.Plan, *sources: recipe.Plan) -> None:
+    """Data at another rate than the method's train a model of nothing: the costliest silent failure of the field."""
+    rate_hz = method.arguments.get("rate_hz")
+    for source in sources:
+        given = source.arguments.get("rate_hz", rate_hz)
+        if rate_hz is not None and given != rate_hz:
+            raise RecipeError(
+                f"{source.where}.rate_hz is {given}, method.rate_hz is {rate_hz}; make them equal "
+                "(files of other rates are resampled)"
+            )
 
 
 def _per_turn(node: Any, turns: Sequence[str], expected: type, where: str) -> dict[str, recipe.Plan]:

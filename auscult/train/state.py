@@ -8,6 +8,7 @@ either the save before or the save after.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from auscult.errors import TrainingError
-from auscult.hub.bundle import Meta, atomic_write, read_tensors, save
+from auscult.files import write_bytes
+from auscult.hub.bundle import Meta, read_tensors, save
 from auscult.hub.runs import OPTIMISER, checkpoints
 from auscult.train.ema import Average
 
@@ -30,12 +32,15 @@ class State:
     nets: dict[str, nn.Module]
     averages: dict[str, Average]
     optimisers: Mapping[str, torch.optim.Optimizer]
+    scalers: Mapping[str, torch.amp.GradScaler]
+    items: int
+    """Items a step: with the step, the position in the stream of data."""
     step: int = 0
     scores: list[tuple[int, float]] = field(default_factory=list)
 
     @property
     def best(self) -> tuple[int, float] | None:
-        """Step and score of the best validation so far."""
+        """Step and rank of the best validation so far."""
         return max(self.scores, key=lambda pair: pair[1], default=None)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -51,10 +56,12 @@ class State:
 
         progress = {
             "step": self.step,
-            "scores": self.scores,
+            "items": self.items,
+            "scores": [(step, rank if math.isfinite(rank) else None) for step, rank in self.scores],
+            "scalers": {name: scaler.state_dict() for name, scaler in self.scalers.items()},
             "updates": {name: average.updates for name, average in self.averages.items()},
         }
-        atomic_write(_beside(path), serialise(_flatten(self.optimisers), {"progress": json.dumps(progress)}))
+        write_bytes(_beside(path), serialise(_flatten(self.optimisers), {"progress": json.dumps(progress)}))
         save(path, self.tensors(), meta)
         for old in folder.glob(f"step-*{OPTIMISER}"):
             if old != _beside(path):
@@ -68,13 +75,20 @@ class State:
             net.load_state_dict({k.removeprefix(f"{name}."): t for k, t in tensors.items() if k.startswith(f"{name}.")})
         with safetensors.safe_open(str(_beside(path)), "pt") as file:
             progress = json.loads(file.metadata()["progress"])
+        if progress["items"] != self.items:
+            raise TrainingError(
+                f"{path.parent.parent}: this run learns from {progress['items']} items a step, the command at hand "
+                f"from {self.items} (batch x accumulate x processes); launch as many processes as before"
+            )
+        for name, scaler in self.scalers.items():
+            scaler.load_state_dict(progress["scalers"][name])
         for name, average in self.averages.items():
             prefix = f"ema.{name}."
             own = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
             average.load(own, progress["updates"][name])
         _unflatten(self.optimisers, read_tensors(_beside(path)))
         self.step = progress["step"]
-        self.scores = [(step, score) for step, score in progress["scores"]]
+        self.scores = [(step, -math.inf if rank is None else rank) for step, rank in progress["scores"]]
 
 
 def newest_save(folder: Path) -> Path | None:

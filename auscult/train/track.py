@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from auscult.errors import TrainingError, nearest, need
+from auscult.files import write_bytes
 
 
 class _Sink(Protocol):
@@ -20,11 +21,11 @@ class _Sink(Protocol):
 class Tracker:
     """Sends every row's numbers, flattened to ``net/parts/magnitude``, to the trackers asked for."""
 
-    def __init__(self, names: Sequence[str], run: Path, active: bool):
+    def __init__(self, names: Sequence[str], run: Path, step: int):
         for name in names:
             if name not in _SINKS:
                 raise TrainingError(f"no tracker '{name}'{nearest(name, _SINKS)}; allowed: {', '.join(_SINKS)}")
-        self._sinks: list[_Sink] = [_SINKS[name](run) for name in names] if active else []
+        self._sinks: list[_Sink] = [_SINKS[name](run, step) for name in names]
 
     def log(self, row: Mapping[str, Any]) -> None:
         """One row of the history."""
@@ -56,13 +57,13 @@ def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
 class _Csv:
     """``track.csv``: one line a number (step, name, value), so that columns may come and go."""
 
-    def __init__(self, run: Path):
+    def __init__(self, run: Path, step: int):
         path = run / "track.csv"
-        new = not path.exists()
+        lines = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
+        kept = [line for line in lines if int(line.partition(",")[0]) <= step]
+        write_bytes(path, "".join(f"{line}\n" for line in ["step,name,value", *kept]).encode())
         self._file = open(path, "a", newline="", encoding="utf-8")  # noqa: SIM115  held for the life of the run
-        self._writer = csv.writer(self._file)
-        if new:
-            self._writer.writerow(["step", "name", "value"])
+        self._writer = csv.writer(self._file, lineterminator="\n")
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         self._writer.writerows([step, name, value] for name, value in values.items())
@@ -73,11 +74,11 @@ class _Csv:
 
 
 class _TensorBoard:
-    def __init__(self, run: Path):
+    def __init__(self, run: Path, step: int):
         need("tensorboard", "the tracker tensorboard")
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(run / "tensorboard"))
+        self._writer = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
@@ -88,10 +89,9 @@ class _TensorBoard:
 
 
 class _Wandb:
-    def __init__(self, run: Path):
-        self._run = need("wandb", "the tracker wandb").init(
-            project="auscult", name=run.name, dir=str(run), resume="allow"
-        )
+    def __init__(self, run: Path, step: int):
+        wandb = need("wandb", "the tracker wandb")
+        self._run = wandb.init(project="auscult", id=run.name, name=run.name, dir=str(run), resume="allow")
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         self._run.log(dict(values), step=step)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from auscult.audio import clip as clips
+from auscult.audio import info
 from auscult.audio.clip import Clip, as_wave, blocks, check_finite, find_audio, probe, read, to_mono
 from auscult.audio.writer import KNEE, OnClip, Writer, limit, write
 from auscult.errors import AudioError, MissingExtra, OutputError
@@ -206,4 +206,4 @@ def _descriptor(writer: Writer) -> int:
 
 
 def test_foreign_suffixes_and_native_ones_do_not_overlap() -> None:
-    assert not set(clips.AUDIO_SUFFIXES) & set(clips.FOREIGN_SUFFIXES)
+    assert not set(info.AUDIO_SUFFIXES) & set(info.FOREIGN_SUFFIXES)

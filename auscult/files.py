@@ -1,0 +1,58 @@
+"""Writing aside: a file appears complete or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from auscult.errors import OutputError
+
+PART = ".part"
+
+
+@contextlib.contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` to write to; flushed to the disk and renamed into place on success, removed on failure.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        with open(part, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); is the disk full?") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file aside.
+
+    Raises:
+        OutputError: as :func:`aside`.
+    """
+    with aside(path) as part:
+        part.write_bytes(data)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what crashed writers left behind; only for folders that one process holds."""
+    for part in folder.glob(f".*{PART}"):
+        part.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
