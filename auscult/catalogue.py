@@ -28,6 +28,7 @@ CATALOGUE: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "ScaledScore": "auscult.methods.parametrisation:ScaledScore",
             "Denoiser": "auscult.methods.parametrisation:Denoiser",
             "DataPrediction": "auscult.methods.parametrisation:DataPrediction",
+            "Residual": "auscult.methods.parametrisation:Residual",
         },
         "objective": {
             "ScoreMatching": "auscult.methods.objective:ScoreMatching",

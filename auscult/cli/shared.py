@@ -23,15 +23,17 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1, default=str))
 
 
-def print_table(columns: list[str], rows: list[list[str]], title: str = "", numeric: int = 1) -> None:
-    """A table; columns from number ``numeric`` on are right-aligned."""
+def print_table(
+    columns: list[str], rows: list[list[str]], title: str = "", numeric: int = 1, folds: int | None = 0
+) -> None:
+    """A table; columns from number ``numeric`` on are right-aligned; column ``folds`` is broken where it is long."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i >= numeric else "left", no_wrap=i > 0, overflow="fold")
+        table.add_column(column, justify="right" if i >= numeric else "left", no_wrap=i != folds, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))  # as text: names may hold brackets, which rich would read as markup
     console = Console()

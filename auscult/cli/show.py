@@ -73,7 +73,7 @@ def _list(context: typer.Context, json: Json = False) -> None:
     if json:
         print_json(dict(rows))
     else:
-        print_table(["recipe", "what it is"], [list(row) for row in rows], numeric=9)
+        print_table(["recipe", "what it is"], [list(row) for row in rows], numeric=9, folds=1)
         typer.echo(
             "\nauscult recipes show NAME      auscult recipes copy NAME [FILE]      auscult train NAME --data FOLDER"
         )
@@ -125,7 +125,7 @@ def info(
     if json:
         print_json(facts)
     else:
-        print_table(["", ""], [[key, str(value)] for key, value in facts.items()], numeric=9)
+        print_table(["", ""], [[key, str(value)] for key, value in facts.items()], numeric=9, folds=1)
 
 
 def _audio_facts(path: Path) -> dict[str, object]:

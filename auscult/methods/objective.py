@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from auscult.losses.base import Loss
-from auscult.paths.base import Prediction
+from auscult.paths.base import Prediction, Times
 from auscult.shapes import bcast
 
 
@@ -51,7 +51,7 @@ class DenoiserMatching(Objective):
         weight = {
             "1": torch.ones_like(sigma),
             "sigma^2": sigma**2,
-            "edm": (sigma**2 + self.sigma_data**2) / (sigma * self.sigma_data) ** 2,
+            "edm": edm_weight(sigma, self.sigma_data),
         }[self.weighting]
         mean = prediction.path.mean(clean, prediction.anchor, prediction.t)
         error = 0.5 * weight * energy(prediction.mean - mean, self.per_bin)
@@ -60,13 +60,23 @@ class DenoiserMatching(Objective):
 
 @dataclass(frozen=True)
 class DataMatching(Objective):
-    """1/2 |x^ - x_0|^2 of the clean estimate."""
+    """w/2 |x^ - x_0|^2 of the clean estimate, w = 1 or edm: (s^2 + sigma_data^2) / (s sigma_data)^2, s = sigma / a."""
 
+    weighting: Literal["1", "edm"] = "1"
+    sigma_data: float = 0.1
     per_bin: bool = True
 
     def __call__(self, prediction: Prediction, clean: Tensor, noise: Tensor) -> Loss:
         error = 0.5 * energy(prediction.clean - clean, self.per_bin)
+        if self.weighting == "edm":
+            path, t = prediction.path, prediction.t
+            error = error * edm_weight(path.std(t) / path.clean_weight(t), self.sigma_data)
         return Loss({"data": error.mean()}, {"data": 1.0})
+
+
+def edm_weight(sigma: Times, sigma_data: float) -> Times:
+    """One over c_out^2: every noise level counts alike at the start of training (Karras et al. 2022)."""
+    return (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
 
 
 def energy(z: Tensor, per_bin: bool) -> Tensor:

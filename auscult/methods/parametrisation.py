@@ -105,3 +105,27 @@ class DataPrediction(Parametrisation):
 
     def predict(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Prediction:
         return Prediction(path, x, anchor, t, "clean", self.scaling(net, x, anchor, t, path))
+
+
+@dataclass(frozen=True)
+class Residual(Parametrisation):
+    """clean = y + c_skip u + c_out F(c_in u, c_y y): EDM's scalings for the residual d = x_0 - y (Karras et al. 2022).
+
+    On every linear path u = (x_t - b y) / a - y is d + s z with s = sigma / a. A net that gives zero leaves y as it
+    is where the noise says nothing: a small net starts from the noisy recording, not from silence.
+
+    Args:
+        sigma_data: root mean square of d in the compressed domain.
+        anchor_rms: root mean square of y there.
+    """
+
+    sigma_data: float = 0.1
+    anchor_rms: float = 0.1
+
+    def predict(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Prediction:
+        u = path.clean_from_mean(x, anchor, t) - anchor
+        s = path.std(t) / path.clean_weight(t)
+        norm = (s**2 + self.sigma_data**2).rsqrt()
+        output = net(torch.cat([bcast(norm, u) * u, anchor / self.anchor_rms], dim=1), t)
+        residual = bcast((self.sigma_data * norm) ** 2, u) * u + bcast(s * self.sigma_data * norm, output) * output
+        return Prediction(path, x, anchor, t, "clean", anchor + residual)

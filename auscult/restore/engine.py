@@ -299,7 +299,7 @@ def refuse_overwriting(source: Path, output: Path) -> None:
         raise OutputError(f"{output}: would overwrite its own source; choose another name or folder")
 
 
-def _stacked(side: tuple[Wave | None, ...]) -> Wave:
+def _stacked(side: Sequence[ndarray | None]) -> ndarray:
     """Blocks of several files as channels of one."""
     present = [wave for wave in side if wave is not None]
     if len(present) < len(side) or len({wave.shape for wave in present}) > 1:

@@ -12,7 +12,8 @@ import soundfile
 
 from auscult.audio import info
 from auscult.audio.clip import Clip, as_wave, blocks, check_finite, find_audio, probe, read, to_mono
-from auscult.audio.writer import KNEE, OnClip, Writer, limit, write
+from auscult.audio.limiter import REACH_S, Limiter
+from auscult.audio.writer import OnClip, Writer, write
 from auscult.errors import AudioError, MissingExtra, OutputError
 
 
@@ -146,14 +147,30 @@ def test_samples_over_full_scale_are_counted(tmp_path: Path, on_clip: OnClip, pe
     assert np.abs(back).max() == pytest.approx(peak, abs=1e-3)
 
 
-def test_the_limiter_is_smooth_and_leaves_the_rest_alone() -> None:
-    wave = np.linspace(-3, 3, 6_001, dtype=np.float32)[None]
-    bent = limit(wave)
-    inside = np.abs(wave) <= KNEE
-    assert np.array_equal(bent[inside], wave[inside])
-    assert np.abs(bent).max() <= 1.0
-    assert np.diff(bent).min() >= 0
-    assert np.diff(bent).max() <= 1.01e-3
+@pytest.mark.parametrize("block", [1, 7, 160, 100_000])
+def test_the_limiter_acts_only_around_what_is_over(rng: np.random.Generator, block: int) -> None:
+    """Any blocks give the same samples: below full scale, smooth, and bit-identical where nothing near is over."""
+    rate_hz, time_s = 16_000, np.arange(3_000) / 16_000
+    wave = np.stack([0.3 * rng.standard_normal(3_000), np.sin(2 * np.pi * 200 * time_s)]).astype(np.float32)
+    wave = np.clip(wave, -0.9, 0.9)
+    wave[1, 1_500] = -2.0
+    limiter = Limiter(rate_hz, 2)
+    parts = [limiter.push(wave[:, at : at + block]) for at in range(0, 3_000, block)]
+    limited = np.concatenate([*parts, limiter.finish()], axis=1)
+    assert limited.shape == wave.shape
+    assert np.abs(limited).max() <= 1.0
+    reach = 2 * round(REACH_S * rate_hz)
+    assert np.array_equal(limited[:, : 1_500 - reach], wave[:, : 1_500 - reach])
+    assert np.array_equal(limited[:, 1_501 + reach :], wave[:, 1_501 + reach :])
+    gain = limited[0] / wave[0]
+    assert gain.min() == pytest.approx(0.5, abs=1e-3)  # the channels share the gain
+    assert np.abs(np.diff(gain)).max() <= 0.5 / (reach - 1)
+
+
+def test_nan_is_never_written(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="holds NaN or infinity, so nothing is written"):
+        write(tmp_path / "a.wav", Clip(np.array([[0.1, np.nan]], np.float32), 16_000))
+    assert not any(tmp_path.iterdir())
 
 
 def test_float_needs_a_container_that_holds_it(tmp_path: Path, stereo: Clip) -> None:
@@ -198,7 +215,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, stereo: Clip, mo
 
 def _descriptor(writer: Writer) -> int:
     """The file descriptor that libsndfile writes to."""
-    aside = str(writer._aside)
+    aside = os.path.realpath(writer._file.name)
     for name in os.listdir("/proc/self/fd"):
         if os.path.realpath(f"/proc/self/fd/{name}") == aside:
             return int(name)

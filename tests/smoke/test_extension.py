@@ -26,7 +26,7 @@ def test_parts_of_the_users_own(corpus: Path, tmp_path: Path) -> None:
     env = environment(write_package(tmp_path))
     method = {**REGRESSION["method"], "net": {"type": "my_pkg.nets.Gain", "start": 0.7}}
     data = {**REGRESSION["data"], "degradations": [{"type": "my_pkg.parts.Invert"}]}
-    validation = {**VALIDATION, "metrics": ["my_pkg.parts.Correlation"], "select": "correlation"}
+    validation = {**VALIDATION, "metrics": ["my_pkg.parts.Correlation"], "select": "my_pkg.parts.Correlation"}
     path = write_recipe(tmp_path, recipe(method=method, data=data, validation=validation, training={"steps": 3}))
     done = auscult(arguments(path, corpus, tmp_path / "runs"), env)
     assert done.returncode == 0, done.stderr

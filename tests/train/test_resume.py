@@ -45,7 +45,7 @@ place.{name} = dying
 POINTS = {
     "in step 4": ("auscult.train.ema", "floating", 8, True, 3),
     "before the optimiser file is renamed": ("os", "replace", 14, True, 3),
-    "between optimiser file and checkpoint": ("auscult.train.state", "atomic_write", 2, False, 2),
+    "between optimiser file and checkpoint": ("auscult.train.state", "write_bytes", 2, False, 2),
     "after the checkpoint, before tidying": ("auscult.train.state", "save", 2, False, 3),
 }
 
