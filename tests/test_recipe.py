@@ -124,6 +124,11 @@ def test_the_hash_covers_what_changes_the_result(corpus: Path) -> None:
     ({"training": {"step": 3}}, r"training\.step: unknown key of Training .did you mean 'steps'"),
     ({"method": None}, "method: a mapping for Method is needed"),
     ({"optimiser": {"lr": "big"}}, r"optimiser\.lr: input should be a valid number"),
+    ({"training": {"steps": 0}}, r"training\.steps: input should be greater than 0"),
+    ({"training": {"steps": 1, "ema_decay": 1.5}}, r"training\.ema_decay: input should be less than or equal to 1"),
+    ({"data": {**REGRESSION["data"], "crop_s": -1}}, r"data\.crop_s: input should be greater than 0"),
+    ({"data": {**REGRESSION["data"], "degradations": [{"type": "AddNoise", "snr_db": [10, 0]}]}},
+     r"data\.degradations\.0\.snr_db: .*the lowest value comes first, not 10\.0 before 0\.0"),
     ({"schedule": {"type": "Cosine"}}, r"schedule\.type: 'Cosine' is not in the catalogue"),
 ])  # fmt: skip
 def test_bad_sections_are_named(corpus: Path, change: dict[str, Any], message: str) -> None:

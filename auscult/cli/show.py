@@ -30,7 +30,7 @@ def models(
         else:
             print_table(["kind", "names"], [[kind, ", ".join(names)] for kind, names in listed.items()], numeric=9)
         return
-    rows = [_built_in(), *(_run(path) for path in sorted(runs.glob("*-*")) if (path / "checkpoints").is_dir())]
+    rows = [_built_in(), *(_run(path) for path in sorted(runs.glob("*")) if (path / "checkpoints").is_dir())]
     if json:
         print_json(rows)
     else:

@@ -14,7 +14,7 @@ from auscult.audio.writer import write
 from auscult.data.loader import ATTEMPTS
 from auscult.data.pairs import Pair
 from auscult.degrade.base import Unusable
-from auscult.errors import DataError
+from auscult.errors import DataError, RestorationError
 from auscult.evaluate.score import Row, mean, metrics_named, score_waves
 from auscult.methods.base import Method
 from auscult.restore.engine import Restorer
@@ -58,15 +58,20 @@ def validate(
     """Restore and score the items; a few restorations go to ``samples``."""
     restorer = Restorer(model_of("validation", method, nets, str(device)))
     metrics = metrics_named(validation.metrics)
+    names = [metric.name for metric in metrics]
     rows = []
     for number, pair in enumerate(pairs):
-        restored = restorer.enhance(pair.noisy, pair.rate_hz)
+        try:
+            restored = restorer.enhance(pair.noisy, pair.rate_hz)
+        except RestorationError as error:  # the net has diverged: items without scores, not the end of the run
+            rows.append(Row("net", pair.name, {}, dict.fromkeys(names, str(error))))
+            continue
         scores, failures = score_waves(metrics, pair.clean, restored, pair.rate_hz)
         rows.append(Row("net", pair.name, scores, failures))
         if samples is not None and number < SAMPLES:
             for role, wave in (("noisy", pair.noisy), ("restored", restored), ("clean", pair.clean)):
                 write(samples / f"{number}-{role}.flac", Clip(wave, pair.rate_hz))
-    return Outcome.of(rows, [metric.name for metric in metrics])
+    return Outcome.of(rows, names)
 
 
 def _usable(validation: Validation, key: Key, index: int) -> Pair:

@@ -12,8 +12,9 @@ import soundfile
 
 from auscult.audio import info
 from auscult.audio.clip import Clip, as_wave, blocks, check_finite, find_audio, probe, read, to_mono
+from auscult.audio.info import Info
 from auscult.audio.limiter import REACH_S, Limiter
-from auscult.audio.writer import OnClip, Writer, write
+from auscult.audio.writer import OnClip, Writer, format_for, write
 from auscult.errors import AudioError, MissingExtra, OutputError
 
 
@@ -45,6 +46,19 @@ def test_the_sources_subtype_is_kept(tmp_path: Path, stereo: Clip, subtype: str)
     soundfile.write(source, stereo.wave.T, 48_000, subtype=subtype)
     write(tmp_path / "out.wav", stereo, probe(source))
     assert probe(tmp_path / "out.wav").subtype == subtype
+
+
+@pytest.mark.parametrize("container", ["WAV", "WAVEX", "RF64"])
+def test_the_sources_kind_of_wav_is_kept(tmp_path: Path, stereo: Clip, container: str) -> None:
+    soundfile.write(tmp_path / "source.wav", stereo.wave.T, 48_000, subtype="PCM_24", format=container)
+    write(tmp_path / "out.wav", stereo, probe(tmp_path / "source.wav"))
+    out = probe(tmp_path / "out.wav")
+    assert (out.format, out.subtype) == (container, "PCM_24")
+
+
+def test_what_outgrows_plain_wav_becomes_rf64(tmp_path: Path) -> None:
+    long = Info(tmp_path / "x.flac", 48_000, 2, 2**30, "FLAC", "PCM_16")
+    assert format_for(tmp_path / "out.wav", long, "limit") == ("RF64", "PCM_16")
 
 
 def test_parts_of_a_file(tmp_path: Path, stereo: Clip) -> None:
@@ -80,8 +94,9 @@ def test_a_truncated_file_is_named(tmp_path: Path, stereo: Clip) -> None:
     write(tmp_path / "a.flac", stereo)
     whole = (tmp_path / "a.flac").read_bytes()
     (tmp_path / "a.flac").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(AudioError, match=r"truncated|not audio"):
-        read(tmp_path / "a.flac")
+    for reader in (read, lambda p: list(blocks(p, 1_000))):
+        with pytest.raises(AudioError, match=r"truncated|not audio"):
+            reader(tmp_path / "a.flac")
 
 
 def test_foreign_formats_go_through_pyav(tmp_path: Path, stereo: Clip) -> None:
@@ -110,6 +125,10 @@ def test_without_pyav_the_install_line_is_said(tmp_path: Path, monkeypatch: pyte
 def test_arrays_of_any_kind_become_waves() -> None:
     assert as_wave(np.zeros(5)).shape == (1, 5)
     assert as_wave(np.full((2, 50), -(2**15), np.int16)).min() == -1.0
+    assert as_wave(np.array([0, 128, 255], np.uint8)).tolist() == [[-1.0, 0.0, 127 / 128]]
+    assert as_wave(np.full(3, 2**30, np.int32)).tolist() == [[0.5, 0.5, 0.5]]
+    with pytest.raises(AudioError, match="samples of type int64; give floats, or integers of 8"):
+        as_wave(np.zeros(5, np.int64))
     for bad in (np.zeros((2, 2, 2)), np.zeros(0), np.zeros((48_000, 40))):
         with pytest.raises(AudioError):
             as_wave(bad)

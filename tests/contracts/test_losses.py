@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from auscult.catalogue import CATALOGUE, find
 from auscult.losses.base import Loss
@@ -107,3 +107,40 @@ def test_joined_losses_keep_their_parts_apart() -> None:
     assert float(joined.total) == 7.0
     with pytest.raises(ValueError, match="two losses have a part named a"):
         Loss.joined([one, one])
+
+
+class Says(nn.Module):
+    """A net that says the same whatever it is asked."""
+
+    def __init__(self, answer: Tensor):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, inputs: Tensor, _: Tensor) -> Tensor:
+        return self.answer.expand_as(inputs[:, :1])
+
+
+def test_a_residual_net_that_gives_zero_leaves_the_recording_where_noise_hides_it() -> None:
+    """Residual: at s >> sigma_data the estimate is y; at s << sigma_data it is x_t read as clean."""
+    path, silent = OUVE(), Says(torch.zeros(1))
+    torch.manual_seed(0)
+    clean, noisy, noise = (0.1 * torch.randn(2, 1, 8, 8, dtype=torch.complex64) for _ in range(3))
+    residual = find("Residual")(sigma_data=0.1)
+    for t, expected in ((1.0, noisy), (1e-4, clean)):
+        at = torch.full((2,), t)
+        x = path.mean(clean, noisy, at) + bcast(path.std(at), noise) * noise
+        estimate = residual.predict(silent, x, noisy, at, path).clean
+        assert torch.allclose(estimate, expected, atol=0.02)
+
+
+def test_edm_weights_of_data_prediction_are_one_over_c_out_squared() -> None:
+    """What a Residual net is trained on is its own output's error: unit weight in the net's own scale."""
+    path, t = OUVE(), torch.tensor([0.2, 0.8])
+    torch.manual_seed(0)
+    clean, noisy, noise, wrong = (torch.randn(2, 1, 4, 4, dtype=torch.complex64) for _ in range(4))
+    x = path.mean(clean, noisy, t) + bcast(path.std(t), noise) * noise
+    residual = find("Residual")(sigma_data=0.1)
+    right, off = (residual.predict(Says(f * wrong), x, noisy, t, path) for f in (0.0, 1.0))
+    apart = Prediction(path, x, noisy, t, "clean", clean + off.clean - right.clean)
+    loss = find("DataMatching")(weighting="edm", sigma_data=0.1)(apart, clean, noise)
+    assert float(loss.total) == pytest.approx(0.5 * float(wrong.abs().square().mean()), rel=1e-4)

@@ -9,8 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from auscult.catalogue import CATALOGUE, find
+from auscult.errors import RecipeError
+from auscult.features.spectral import CompressedSTFT
 from auscult.hub.bundle import Meta, load_net, read_tensors, save, select
+from auscult.methods.regression import Regression
+from auscult.methods.score import ScoreModel
 from auscult.nets.streaming import StreamingNet
+from auscult.paths.ouve import OUVE
+from auscult.restore.engine import Restorer
+from auscult.restore.models import model_of
+from auscult.rng import Draws, Key
 
 SMALL = {
     "NCSNpp": {"channels": 16, "multipliers": (1, 2, 2), "blocks": 1, "attention_heights": (8,), "bins": 32},
@@ -113,3 +121,49 @@ def test_bandgru_passes_silence_through() -> None:
 def test_ncsnpp_refuses_maps_off_its_grid(bins: int, frames: int) -> None:
     with pytest.raises(ValueError, match="multiples of 4"):
         make("NCSNpp")(torch.zeros(1, 2, bins, frames, dtype=torch.complex64), torch.tensor([0.5]))
+
+
+class Declares(nn.Module):
+    """A net of a user's own, made for one transform."""
+
+    n_fft, hop, rate_hz = 512, 256, 16_000
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z
+
+
+@pytest.mark.parametrize(("features", "rate_hz", "message"), [
+    ({"n_fft": 1024, "hop": 256}, 16_000, "made for n_fft 512, the method has 1024"),
+    ({"n_fft": 512, "hop": 128}, 16_000, "made for hop 256, the method has 128"),
+    ({"n_fft": 512, "hop": 256}, 48_000, "made for rate_hz 16000, the method has 48000"),
+])  # fmt: skip
+def test_a_recipe_cannot_contradict_what_a_net_is_made_for(
+    features: dict[str, int], rate_hz: int, message: str
+) -> None:
+    with pytest.raises(RecipeError, match=f"Declares is {message}; make them equal"):
+        Regression(Declares(), CompressedSTFT(**features), (), rate_hz)
+
+
+@pytest.mark.parametrize("name", STREAMING)
+def test_streaming_nets_want_plain_spectra(name: str) -> None:
+    with pytest.raises(RecipeError, match="works on plain spectra: set features.transform to none"):
+        Regression(make(name), CompressedSTFT(n_fft=512, hop=256, window="sqrthann", transform="exponent"), ())
+
+
+@pytest.mark.parametrize("name", STREAMING)
+def test_training_and_streaming_hear_the_same(name: str) -> None:
+    """The method's offline restoration is what the frame-by-frame engine gives, edges included."""
+    method = Regression(make(name), CompressedSTFT(n_fft=512, hop=256, window="sqrthann", transform="none"), ())
+    torch.manual_seed(2)
+    wave = 0.1 * torch.randn(1, 1, 20_001)
+    with torch.no_grad():
+        offline = method.restore(method.nets(), wave, Draws.of([Key(0)]))[0, 0].numpy()
+    live = Restorer(model_of("x", method, method.nets(), "cpu")).enhance(wave[0, 0].numpy(), 16_000)
+    assert abs(offline - live).max() < 1e-5
+
+
+@pytest.mark.parametrize(("n_fft", "frame_grid"), [(512, 4), (254, 6)])
+def test_score_models_fit_their_unets_grid(n_fft: int, frame_grid: int) -> None:
+    net = make("NCSNpp")
+    with pytest.raises(RecipeError, match="NCSNpp needs bins and frames in multiples of 4"):
+        ScoreModel(net, CompressedSTFT(n_fft=n_fft, hop=64), OUVE(), frame_grid=frame_grid)

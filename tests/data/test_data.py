@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +16,9 @@ from auscult.audio.clip import Clip, read
 from auscult.audio.resample import resample
 from auscult.audio.writer import write
 from auscult.data.bank import CACHE_BYTES, BankSpec, FileBank
-from auscult.data.loader import ATTEMPTS, Loader, Share, collate, fetch, permutation
+from auscult.data.loader import ATTEMPTS, MOST_DEATHS, Loader, Share, collate, fetch, permutation
 from auscult.data.manifest import from_folder, from_manifest, match_names
-from auscult.data.pairs import Mixture, Pairs
+from auscult.data.pairs import Mixture, Pair, Pairs, PairSource
 from auscult.degrade.base import Unusable
 from auscult.degrade.channel import Gain
 from auscult.degrade.noise import AddNoise
@@ -22,6 +26,34 @@ from auscult.errors import DataError
 from auscult.rng import Key
 
 KEY = Key(0).child("data")
+
+
+@dataclass
+class Deadly(PairSource):
+    """Kills the worker it is in, ``deaths`` times; counts in a file, which outlives it."""
+
+    inner: Mixture
+    counter: Path
+    deaths: int
+
+    def __post_init__(self) -> None:
+        self.rate_hz, self.crop_s = self.inner.rate_hz, self.inner.crop_s
+
+    def __len__(self) -> int:
+        return len(self.inner)
+
+    def pair(self, index: int, key: Key) -> Pair:
+        died = len(self.counter.read_bytes()) if self.counter.exists() else 0
+        if died < self.deaths:
+            self.counter.write_bytes(bytes(died + 1))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.inner.pair(index, key)
+
+    def unreadable(self) -> dict[str, str]:
+        return {}
+
+    def digest(self) -> str:
+        return ""
 
 
 def mixture(corpus: Path, **changes: object) -> Mixture:
@@ -178,6 +210,28 @@ class TestPairs:
         with pytest.raises(DataError, match="no row fits"):
             Pairs(corpus, manifest="pairs.jsonl", where={"split": "c"})
 
+    @pytest.mark.parametrize(("change", "message"), [
+        ({"rate_hz": 48_000}, "pairs.jsonl:1: the row says 48000 Hz, p0.wav has 16000 Hz"),
+        ({"duration_s": 9.0}, r"pairs.jsonl:1: the row says 9\.0 s, p0\.wav has 1\.500 s"),
+        ({"noisy": "pairs/noisy/gone.wav"}, "pairs.jsonl:1: .*gone.wav does not exist"),
+    ])  # fmt: skip
+    def test_rows_that_lie_are_named(self, corpus: Path, change: dict[str, object], message: str) -> None:
+        row = {"clean": "pairs/clean/p0.wav", "noisy": "pairs/noisy/p0.wav", "rate_hz": 16_000, **change}
+        (corpus / "pairs.jsonl").write_text(json.dumps(row) + "\n")
+        with pytest.raises(DataError, match=message):
+            Pairs(corpus, manifest="pairs.jsonl")
+
+    def test_unreadable_pairs_are_left_out_with_a_reason(self, corpus: Path, tmp_path: Path) -> None:
+        shutil.copytree(corpus / "pairs", tmp_path / "pairs")
+        (tmp_path / "pairs" / "noisy" / "p0.wav").write_text("words")
+        source = Pairs(tmp_path / "pairs", crop_s=None)
+        assert len(source) == 5
+        assert "not audio" in source.unreadable()["p0.wav"]
+        for path in (tmp_path / "pairs" / "noisy").iterdir():
+            path.write_text("words")
+        with pytest.raises(DataError, match="no readable pair: .*not audio"):
+            Pairs(tmp_path / "pairs")
+
     @pytest.mark.parametrize(("samples", "rate_hz"), [(999, 16_000), (1_000, 8_000)])
     def test_pairs_that_disagree_are_refused(self, tmp_path: Path, samples: int, rate_hz: int) -> None:
         write(tmp_path / "clean" / "a.wav", Clip(np.zeros((1, 1_000), np.float32), 16_000))
@@ -241,6 +295,21 @@ class TestLoader:
             assert a.names == b.names
             assert np.array_equal(a.noisy, b.noisy)
             assert a.provenance == b.provenance
+
+    @pytest.mark.parametrize("deaths", [1, MOST_DEATHS + 1])
+    def test_dead_workers_are_replaced_but_not_for_ever(
+        self, corpus: Path, tmp_path: Path, deaths: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A worker killed from outside (want of memory) costs nothing; one that dies again and again is an error."""
+        source = Deadly(mixture(corpus), tmp_path / "deaths", deaths)
+        steps = Loader(source, KEY, Share(3), 1).steps(0, 4)
+        if deaths > MOST_DEATHS:
+            with pytest.raises(DataError, match=f"died {deaths} times.*use fewer --workers"):
+                list(steps)
+            return
+        expected = [step[0].noisy for step in Loader(mixture(corpus), KEY, Share(3)).steps(0, 4)]
+        for mine, theirs in zip([step[0].noisy for step in steps], expected, strict=True):
+            assert np.array_equal(mine, theirs)
 
     def test_any_split_of_a_global_batch_is_the_same_batch(self) -> None:
         whole = Share(batch=8).positions(5)[0]

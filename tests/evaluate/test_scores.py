@@ -65,6 +65,22 @@ def test_pairs_that_differ_are_not_cut_silently(folders: Path, clean: Clip, chan
         tasks_of(folders / "clean", {"noisy": folders / "noisy"})
 
 
+def test_a_file_that_cannot_be_decoded_is_a_failed_row(folders: Path) -> None:
+    path = folders / "noisy" / "1.flac"
+    path.write_bytes(path.read_bytes()[:-3_000])
+    rows = list(run(tasks_of(folders / "clean", {"noisy": folders / "noisy"}), ["si_sdr"], 1))
+    assert [row.item for row in rows if row.failures] == ["1"]
+    assert "truncated" in rows[1].failures["si_sdr"]
+
+
+def test_estoi_needs_speech(clean: Clip) -> None:
+    """A third of a second of speech is left after silent frames go: too little, and said so."""
+    wave = np.zeros((1, 80_000), np.float32)
+    wave[:, :5_000] = clean.wave[:, 20_000:25_000]
+    _, failures = score_waves(metrics_named(["estoi"]), wave, wave + 1e-5, 16_000)
+    assert failures == {"estoi": "too little speech for ESTOI after silent frames are left out"}
+
+
 def test_metrics_at_another_rate_are_resampled(clean: Clip, noisy: Clip) -> None:
     """PESQ of the same pair at 48 kHz is that at 16 kHz, up to the resampler."""
     cut = slice(8_000, 72_000)

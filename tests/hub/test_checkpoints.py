@@ -79,6 +79,22 @@ class TestOurs:
         with pytest.raises(CheckpointError, match="not one written by auscult"):
             read_meta(tmp_path / "x.safetensors")
 
+    @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"schema": 1, "version": "0", "method": 3}'])
+    def test_a_damaged_description_is_refused(self, tmp_path: Path, text: str) -> None:
+        from safetensors.torch import save_file
+
+        save_file({"w": torch.zeros(3)}, tmp_path / "x.safetensors", {"auscult": text})
+        with pytest.raises(CheckpointError, match="its description of itself is damaged"):
+            read_meta(tmp_path / "x.safetensors")
+
+    def test_a_newer_schema_asks_for_an_upgrade(self, tmp_path: Path) -> None:
+        from safetensors.torch import save_file
+
+        text = '{"schema": 99, "version": "9.0"}'
+        save_file({"w": torch.zeros(3)}, tmp_path / "x.safetensors", {"auscult": text})
+        with pytest.raises(CheckpointError, match=r"written by a newer auscult \(9\.0\); upgrade to read it"):
+            read_meta(tmp_path / "x.safetensors")
+
     def test_a_strangers_class_needs_trust(self, tmp_path: Path) -> None:
         save(tmp_path / "x.safetensors", {"net.w": torch.zeros(1)}, Meta({**METHOD, "net": {"type": "evil.nets.Net"}}))
         with pytest.raises(TrustError, match="asks for the class 'evil.nets.Net' from outside auscult.*--trust evil"):
@@ -142,6 +158,12 @@ class TestForeign:
         with pytest.raises(CheckpointError, match="not a PyTorch archive"):
             read_checkpoint(tmp_path / "x.tar")
 
+    def test_a_compressed_zip_is_refused(self, tmp_path: Path) -> None:
+        with zipfile.ZipFile(tmp_path / "x.tar", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("archive/data.pkl", pickle.dumps({"zeros": bytes(10**6)}))
+        with pytest.raises(CheckpointError, match="a compressed zip file; PyTorch archives are not compressed"):
+            read_checkpoint(tmp_path / "x.tar")
+
     def test_a_missing_file_is_said(self, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="no checkpoint"):
             read_checkpoint(tmp_path / "none.tar")
@@ -179,6 +201,9 @@ def malicious(marker: Path) -> dict[str, bytes]:
         "persistent id": b"Vx\nQ.",
         "deep recursion": b"(" * 10 + b"l" * 10 + b".",
         "memo miss": b"g99\n.",
+        "state of a constructor": b"ctorch._utils\n_rebuild_tensor_v2\n(dVhook\ncos\nsystem\nsb.",
+        "stride 0 bomb": b"ctorch._utils\n_rebuild_tensor_v2\n((Vstorage\nctorch\nFloatStorage\nV0\nVcpu\nI1\ntQI0\n"
+                         b"(I100000\nI100000\nt(I0\nI0\nttR.",
     }  # fmt: skip
 
 
@@ -187,6 +212,7 @@ def test_malicious_pickles_run_nothing(name: str, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     with zipfile.ZipFile(tmp_path / "evil.tar", "w") as archive:
         archive.writestr("archive/data.pkl", malicious(marker)[name])
+        archive.writestr("archive/data/0", b"\0\0\0\0")
     with pytest.raises(CheckpointError):
         read_checkpoint(tmp_path / "evil.tar")
     assert not marker.exists()

@@ -22,7 +22,7 @@ from auscult.features.frames import FrameStep
 from auscult.features.normalise import Normalise
 from auscult.restore import folder
 from auscult.restore.engine import Job, Restorer, Settings
-from auscult.restore.models import FrameModel, Model
+from auscult.restore.models import FrameModel, Model, pick_device
 from auscult.restore.stream import ChunkStream, Stream, Wave
 from auscult.rng import Key
 
@@ -119,6 +119,14 @@ class TestArrays:
     def test_bad_arrays(self, default: Restorer, wave: ndarray, rate_hz: int, message: str) -> None:
         with pytest.raises(AudioError, match=message):
             default.enhance(wave, rate_hz)
+
+    def test_a_model_that_gives_nan_is_named(self) -> None:
+        class Broken(Identity):
+            def __call__(self, frames: ndarray, state: ndarray) -> tuple[ndarray, ndarray]:
+                return frames * np.float32(np.nan), state
+
+        with pytest.raises(RestorationError, match="broken gives NaN or infinity"):
+            Restorer(FrameModel("broken", 16_000, Broken(), Normalise())).enhance(np.ones(4_000), 16_000)
 
     def test_strength_has_bounds(self, default: Restorer) -> None:
         with pytest.raises(AudioError, match=r"strength of 1\.5"):
@@ -263,6 +271,17 @@ assert peak() - before < 100, peak() - before
         (tmp_path / "c.m4a").write_bytes(b"x")
         assert folder.plan([tmp_path / "c.m4a"], None)[0].output == tmp_path / "c-enhanced.wav"
 
+    def test_the_folder_one_is_in(self, tmp_path: Path, noisy: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+        write(tmp_path / "talks" / "a.wav", noisy)
+        monkeypatch.chdir(tmp_path / "talks")
+        assert folder.plan([Path()], None)[0].output == tmp_path / "talks-enhanced" / "a.wav"
+
+    def test_outputs_inside_the_inputs_are_no_inputs(self, tmp_path: Path, noisy: Clip) -> None:
+        write(tmp_path / "talks" / "a.wav", noisy)
+        write(tmp_path / "talks" / "out" / "a.wav", noisy)
+        jobs = folder.plan([tmp_path / "talks"], tmp_path / "talks" / "out")
+        assert [job.source for job in jobs] == [tmp_path / "talks" / "a.wav"]
+
     def test_plans_that_cannot_be(self, tmp_path: Path, noisy: Clip) -> None:
         for name in ("one/a.wav", "two/a.wav"):
             write(tmp_path / name, noisy)
@@ -273,6 +292,11 @@ assert peak() - before < 100, peak() - before
             folder.plan(files, tmp_path / "out.wav")
         with pytest.raises(AudioError, match="no such file or folder"):
             folder.plan([tmp_path / "none"], None)
+        (tmp_path / "x-enhanced").mkdir()
+        for name in ("x/a.wav", "x-enhanced/a.wav"):
+            write(tmp_path / name, noisy)
+        with pytest.raises(OutputError, match="is an input and would be an output too"):
+            folder.plan([tmp_path / "x", tmp_path / "x-enhanced"], None)
         (tmp_path / "empty").mkdir()
         with pytest.raises(AudioError, match="no audio file in this folder"):
             folder.plan([tmp_path / "empty"], None)
@@ -296,6 +320,26 @@ class TestBuiltIn:
         before, after = (SiSdr()(clean.wave[0], w[0], 16_000) for w in (noisy.wave, out))
         assert after > before + 2.0
 
+    def test_onnx_equals_torch(self, noisy: Clip) -> None:
+        """The packaged ONNX frame is the packaged checkpoint, state and all, over 11 s."""
+        weights = Path(auscult.__file__).parent / "weights" / "default.safetensors"
+        one, other = (auscult.load(str(model)).enhance(noisy.wave, 16_000) for model in ("default", weights))
+        assert np.abs(one - other).max() < 1e-5
+
+    @pytest.mark.parametrize("rate_hz", [16_000, 48_000])
+    def test_silence_stays_silence(self, default: Restorer, rate_hz: int) -> None:
+        assert not default.enhance(np.zeros(rate_hz, np.float32), rate_hz).any()
+
+    def test_narrow_band_speech_keeps_its_band(self, default: Restorer, noisy: Clip) -> None:
+        """Telephone speech goes up to the model's rate and back: speech frames lose little below 3.4 kHz."""
+        wave = resample(noisy.wave, 16_000, 8_000)[0]
+        out = default.enhance(wave, 8_000)
+        assert out.shape == wave.shape
+        spectra = [np.square(np.abs(np.fft.rfft(w))) for w in (wave, out)]
+        band = slice(round(300 / 4_000 * spectra[0].size), round(3_400 / 4_000 * spectra[0].size))
+        lost_db = 10 * np.log10(spectra[0][band].sum() / spectra[1][band].sum())
+        assert 0.0 < lost_db < 3.0
+
     def test_it_has_no_settings(self) -> None:
         with pytest.raises(RecipeError, match="has no settings"):
             auscult.load("default", overrides=["sampler.steps=3"])
@@ -317,3 +361,10 @@ class TestBuiltIn:
             before, after = (SiSdr()(clean.wave[0], w[0], 16_000) for w in (noisy.wave, out))
             gains.append(after - before)
         assert np.mean(gains) > 6.0
+
+
+def test_devices_are_checked() -> None:
+    assert pick_device("cpu") == "cpu"
+    assert pick_device("auto") in ("cpu", "cuda:0", "mps")
+    with pytest.raises(RestorationError, match="no device 'cuda:99' on this machine; there is cpu"):
+        pick_device("cuda:99")

@@ -167,6 +167,8 @@ class TestBadInput:
     def test_evaluation(self, fails: Callable[..., None], corpus: Path, tmp_path: Path) -> None:
         pairs = corpus / "pairs"
         fails("only in clean", "evaluate", "--clean", pairs / "clean", "--enhanced", corpus / "speech")
+        fails("two systems are called 'noisy'", "evaluate", "--clean", pairs / "clean", "--noisy", pairs / "noisy",
+              "--enhanced", pairs / "noisy")  # fmt: skip
         fails("no such folder", "evaluate", "--clean", pairs / "clean", "--enhanced", tmp_path / "none")
         fails("'pesk' is not in the catalogue", "evaluate", "--clean", pairs / "clean", "--enhanced", pairs / "noisy",
               "--metrics", "pesk")  # fmt: skip
@@ -274,6 +276,27 @@ class TestOtherCommands:
                                  "-o", tmp_path / "s.csv", "--metrics", "si_sdr", "--workers", "1")  # fmt: skip
         assert "(5 of 6)" in out
         assert "no si_sdr for silent/p0: estimate is digital silence" in err
+
+    def test_evaluate_json_is_json_when_nothing_could_be_scored(self, auscult: Run, tmp_path: Path) -> None:
+        for side in ("clean", "out"):
+            write(tmp_path / side / "a.wav", Clip(np.zeros((1, 16_000), np.float32), 16_000))
+        code, out, _ = auscult("evaluate", "--clean", tmp_path / "clean", "--enhanced", tmp_path / "out", "-o",
+                               tmp_path / "s.csv", "--metrics", "si_sdr", "--workers", "1", "--json")  # fmt: skip
+        assert code == 0
+        assert json.loads(out)["systems"]["out"]["means"] == {"si_sdr": None}
+
+    def test_a_broken_run_does_not_hide_the_others(self, auscult: Run, trained: Path, tmp_path: Path) -> None:
+        shutil.copytree(trained, tmp_path / "good")
+        (tmp_path / "bad" / "checkpoints").mkdir(parents=True)
+        (tmp_path / "bad" / "checkpoints" / "step-00000001.safetensors").write_bytes(b"cut")
+        rows = {row["model"]: row for row in json.loads(auscult("models", "--runs", tmp_path, "--json")[1])}
+        assert rows[str(tmp_path / "good")]["step"] == 6
+        assert "unreadable" in rows[str(tmp_path / "bad")]["scores"]
+
+    def test_info_of_others_checkpoints(self, auscult: Run, data: Path) -> None:
+        facts = json.loads(auscult("info", data.parent / "checkpoints" / "gtcrn_vctk.tar", "--json")[1])
+        assert facts["net"] == "GTCRN"
+        assert facts["step"] == 92
 
     def test_recipes(self, auscult: Run, tmp_path: Path) -> None:
         assert "bandgru" in auscult("recipes")[1]

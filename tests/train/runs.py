@@ -62,6 +62,11 @@ VALIDATION: dict[str, Any] = {
     },
 }
 
+ADVERSARIAL: dict[str, Any] = {
+    "type": "my_pkg.methods.Adversarial",
+    "features": {"type": "CompressedSTFT", "n_fft": 512, "hop": 256, "window": "sqrthann", "transform": "none"},
+}
+
 PACKAGE = {
     "__init__.py": "",
     "nets.py": '''

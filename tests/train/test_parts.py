@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from torch import nn
 
 from auscult.errors import RecipeError, TrainingError
 from auscult.train.ema import Average
-from auscult.train.loop import Trainer
+from auscult.train.loop import Trainer, learning
 from auscult.train.run import RunFolder, read_history
 from auscult.train.schedule import Constant, Plateau, StepDecay, WarmupCosine
 from auscult.train.settings import Optimiser, Options, Validation
 from auscult.train.setup import RunPlan, plan_run
-from tests.train.runs import REGRESSION, SCORE, VALIDATION, recipe
+from auscult.train.track import Tracker
+from tests.train.runs import ADVERSARIAL, REGRESSION, SCORE, VALIDATION, recipe, write_package
 
 
 def run_here(corpus: Path, tmp_path: Path, content: dict[str, Any], **options: Any) -> tuple[Trainer, Path]:
@@ -34,8 +38,6 @@ def run_here(corpus: Path, tmp_path: Path, content: dict[str, Any], **options: A
 @pytest.fixture(autouse=True)
 def fresh_accelerator() -> None:
     """Accelerate keeps the precision of a process's first run; these tests train several in one."""
-    from accelerate.state import AcceleratorState
-
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
@@ -169,6 +171,92 @@ class TestRuns:
         saved = load_file(run / "checkpoints" / "step-00000003.safetensors")
         assert all(torch.isfinite(t).all() for t in saved.values() if t.is_floating_point())
 
+    def test_a_diverged_net_is_a_validation_without_scores(
+        self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from auscult.methods.regression import Regression
+
+        monkeypatch.setattr(Regression, "frame_step", lambda *_: None)
+        monkeypatch.setattr(Regression, "restore", lambda *given: given[2] * math.nan)
+        trainer, run = run_here(corpus, tmp_path, recipe(validation=VALIDATION, training={"steps": 3}))
+        (row,) = [row for row in read_history(run / "history.jsonl") if row["kind"] == "validation"]
+        assert all("NaN or infinity" in item["failed"]["si_sdr"] for item in row["items"])
+        assert trainer.state.scores == [(3, -math.inf)]
+
+    def test_one_scaler_a_turn_leaves_overflows_out(
+        self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """fp16 with two learners: each turn's gradients are unscaled once; overflow halves that turn's scale alone."""
+        monkeypatch.syspath_prepend(str(write_package(tmp_path)))
+        with monkeypatch.context() as there:
+            there.setattr(torch.cuda, "is_available", lambda: True)
+            content = recipe(method=ADVERSARIAL, training={"steps": 4, "precision": "fp16"})
+            plan = plan_run(content, Options(workers=0, device="cpu", log_every=1), corpus)
+        trainer = Trainer(plan, RunFolder(tmp_path / "run"), [].append)
+        trainer.state.scalers["net"] = torch.amp.GradScaler("cpu", init_scale=1.0)
+        trainer.state.scalers["judge"] = torch.amp.GradScaler("cpu", init_scale=2.0**126, growth_interval=1000)
+        trainer.fit()
+        trainer.run.close()
+        rows = [row["turns"] for row in read_history(tmp_path / "run" / "history.jsonl")]
+        missed = {turn: sum(row[turn]["unstepped"] for row in rows) for turn in ("net", "judge")}
+        assert missed["net"] == 0
+        assert missed["judge"] > 0
+        assert trainer.state.scalers["judge"].get_scale() == 2.0 ** (126 - missed["judge"])
+        AcceleratorState._reset_state(reset_partial_state=True)
+        _, plain = run_here(corpus, tmp_path, recipe(method=ADVERSARIAL, training={"steps": 1}))
+        (first,) = read_history(plain / "history.jsonl")
+        assert rows[0]["net"]["grad_norm"] == pytest.approx(first["turns"]["net"]["grad_norm"], rel=0.01)
+        AcceleratorState._reset_state(reset_partial_state=True)
+        again = Trainer(plan, RunFolder(tmp_path / "run"), [].append)
+        assert again.state.step == 4
+        assert again.state.scalers["judge"].get_scale() == trainer.state.scalers["judge"].get_scale()
+        again.run.close()
+
+    def test_a_resume_with_another_number_of_items_is_refused(self, corpus: Path, tmp_path: Path) -> None:
+        trainer, run = run_here(corpus, tmp_path, recipe(training={"steps": 1}))
+        trainer.state.items = 7
+        with pytest.raises(TrainingError, match=r"learns from 2 items a step, the command at hand from 7"):
+            trainer.state.load(run / "checkpoints" / "step-00000001.safetensors")
+
+    def test_a_run_that_ended_early_stays_ended(self, corpus: Path, tmp_path: Path) -> None:
+        validation = {**VALIDATION, "every": 1, "patience": 2}
+        content = recipe(validation=validation, optimiser={"lr": 0.0}, training={"steps": 50})
+        first, run = run_here(corpus, tmp_path, content)
+        history = (run / "history.jsonl").read_text()
+        AcceleratorState._reset_state(reset_partial_state=True)
+        second, _ = run_here(corpus, tmp_path, content)
+        assert second.ending == first.ending  # type: ignore[attr-defined]
+        assert (run / "history.jsonl").read_text() == history
+
+    def test_data_of_another_rate_are_refused(self, corpus: Path) -> None:
+        with pytest.raises(RecipeError, match=r"data\.rate_hz is 8000, method\.rate_hz is 16000"):
+            plan_run(recipe(data={"rate_hz": 8_000}), Options(), corpus)
+        with pytest.raises(RecipeError, match=r"validation\.data\.rate_hz is 8000"):
+            validation = {**VALIDATION, "data": {**VALIDATION["data"], "rate_hz": 8_000}}
+            plan_run(recipe(validation=validation), Options(), corpus)
+
+    def test_validation_settings_are_checked_before_training(self, corpus: Path) -> None:
+        with pytest.raises(RecipeError, match="validation.select: 'pesq' is not among metrics: si_sdr"):
+            plan_run(recipe(validation={**VALIDATION, "select": "pesq"}), Options(), corpus)
+        with pytest.raises(RecipeError, match="'sisdr' is not in the catalogue"):
+            plan_run(recipe(validation={**VALIDATION, "metrics": ["sisdr"], "select": "sisdr"}), Options(), corpus)
+
+    def test_ranks_follow_the_metrics_direction(self, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from auscult.metrics.intrusive import SiSdr
+
+        validation = plan_run(recipe(validation=VALIDATION), Options(), corpus).validation
+        assert validation is not None
+        assert validation.rank({"si_sdr": 3.0}) == 3.0
+        assert validation.rank({"si_sdr": math.nan}) == -math.inf
+        monkeypatch.setattr(SiSdr, "higher_is_better", False)
+        assert validation.rank({"si_sdr": 3.0}) == -3.0
+
+    def test_frozen_parts_rest(self) -> None:
+        net = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2), nn.Dropout())
+        net[0].requires_grad_(False)
+        learning(net)
+        assert [part.training for part in net] == [False, True, True]
+
     def test_history_survives_a_cut_line(self, tmp_path: Path) -> None:
         (tmp_path / "history.jsonl").write_text(json.dumps({"step": 1}) + "\n" + '{"step": 2, "lo')
         assert read_history(tmp_path / "history.jsonl") == [{"step": 1}]
@@ -177,3 +265,28 @@ class TestRuns:
         plan = plan_run(recipe(validation={**VALIDATION, "items": 2}), Options(), corpus)
         assert isinstance(plan.validation, Validation)
         assert list(plan.validation.indices()) == [0, 1]
+
+
+class TestTrackers:
+    ROW: ClassVar = {"kind": "step", "step": 3, "turns": {"net": {"loss": 0.5}}, "ranks": [], "items": 4, "text": "x"}
+
+    def test_csv_is_cut_back_to_where_the_run_resumes(self, tmp_path: Path) -> None:
+        with Tracker(["csv"], tmp_path, 0) as tracker:
+            for step in (1, 2, 3):
+                tracker.log({**self.ROW, "step": step})
+        with Tracker(["csv"], tmp_path, 2) as tracker:
+            tracker.log(self.ROW)
+        lines = (tmp_path / "track.csv").read_text().splitlines()
+        assert lines == ["step,name,value", *(f"{step},step/turns/net/loss,0.5" for step in (1, 2, 3))]
+
+    def test_wandb_gets_the_runs_name_and_numbers(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Against a stand-in with the three calls we make."""
+        seen: list[Any] = []
+        run = SimpleNamespace(log=lambda values, step: seen.append((values, step)), finish=lambda: seen.append("end"))
+        fake = SimpleNamespace(init=lambda **settings: (seen.append(settings), run)[1])
+        monkeypatch.setitem(sys.modules, "wandb", fake)
+        with Tracker(["wandb"], tmp_path, 0) as tracker:
+            tracker.log(self.ROW)
+        assert seen[0]["id"] == tmp_path.name
+        assert seen[0]["resume"] == "allow"
+        assert seen[1:] == [({"step/turns/net/loss": 0.5}, 3), "end"]

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.train.runs import (
+    ADVERSARIAL,
     REGRESSION,
     arguments,
     auscult,
@@ -22,10 +23,6 @@ from tests.train.runs import (
     write_recipe,
 )
 
-ADVERSARIAL = {
-    "type": "my_pkg.methods.Adversarial",
-    "features": {"type": "CompressedSTFT", "n_fft": 512, "hop": 256, "window": "sqrthann", "transform": "none"},
-}
 PATCHY = {**REGRESSION["data"], "type": "my_pkg.data.Patchy"}
 
 # Plain momentum: Adam divides rounding differences by gradients that are all but zero.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -88,16 +89,28 @@ def test_killed_and_resumed_equals_uninterrupted(
     assert [row["step"] for row in rows if row["kind"] == "validation"] == [3, 6]
 
 
-def test_sigterm_saves_and_stops(corpus: Path, tmp_path: Path) -> None:
+def endless(corpus: Path, tmp_path: Path, workers: int) -> subprocess.Popen[str]:
+    """A run that goes on until it is stopped, in a process group of its own; returns once it learns."""
     path = write_recipe(tmp_path, recipe(training={"steps": 100_000, "batch": 2}))
-    command = arguments(path, corpus, tmp_path / "runs", "--save-every", "100000")
-    args = [sys.executable, "-m", "auscult", *command]
-    with subprocess.Popen(args, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as run:
-        deadline = time.monotonic() + 100
-        while time.monotonic() < deadline and not list(tmp_path.glob("runs/*/history.jsonl")):
-            time.sleep(0.2)
-        time.sleep(1.0)
-        run.send_signal(signal.SIGTERM)
+    command = arguments(path, corpus, tmp_path / "runs", "--save-every", "100000", "--workers", str(workers))
+    run = subprocess.Popen(
+        [sys.executable, "-m", "auscult", *command],
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline and not any(p.stat().st_size for p in tmp_path.glob("runs/*/history.jsonl")):
+        time.sleep(0.1)
+    return run
+
+
+@pytest.mark.parametrize("stop", ["SIGTERM to the trainer", "Ctrl-C to the whole group, with workers"])
+def test_signals_save_and_stop(corpus: Path, tmp_path: Path, stop: str) -> None:
+    group = stop.startswith("Ctrl-C")
+    with endless(corpus, tmp_path, workers=1 if group else 0) as run:
+        if group:
+            os.killpg(run.pid, signal.SIGINT)
+        else:
+            run.send_signal(signal.SIGTERM)
         output, _ = run.communicate(timeout=100)
     assert run.returncode == 130
     assert "stopped and saved at step" in output
@@ -120,3 +133,27 @@ def test_two_processes_cannot_train_in_one_folder(corpus: Path, tmp_path: Path) 
     first.close()
     second.open({"name": "x"}, {})
     second.close()
+
+
+def test_workers_end_with_a_killed_trainer(corpus: Path, tmp_path: Path) -> None:
+    with endless(corpus, tmp_path, workers=1) as run:
+        group = members(run.pid)
+        assert len(group) > 1
+        run.kill()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and members(run.pid) - {run.pid}:
+            time.sleep(0.1)
+        assert not members(run.pid) - {run.pid}
+
+
+def members(group: int) -> set[int]:
+    """Processes of a group, zombies left out."""
+    found = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, own = status.read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # ended while we looked
+            continue
+        if int(own) == group and state != "Z":
+            found.add(int(status.parent.name))
+    return found
