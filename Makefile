@@ -51,7 +51,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 # Train the built-in model again, from nothing to the files in the package.
 model: $(VENV)/.dev
 	$(BIN)/auscult train bandgru --data $(DATA)
-	$(BIN)/python benchmarks/publish.py
+	$(BIN)/python benchmarks/publish.py "$$(ls -td runs/bandgru-*/ | head -1)"
 
 bench-net: $(VENV)/.dev
 	$(BIN)/python benchmarks/net.py
@@ -65,8 +65,9 @@ bench-loader: $(VENV)/.dev
 bench-default: $(VENV)/.dev
 	$(BIN)/python benchmarks/default.py --data $(DATA)
 
+# RUN=runs/score-small-XXXXXXXX, after auscult train score-small --data $(DATA)
 bench-score: $(VENV)/.dev
-	$(BIN)/python benchmarks/score.py --data $(DATA)
+	$(BIN)/python benchmarks/score.py --data $(DATA) --run $(RUN)
 
 bench-speed: bench-net bench-engine bench-loader
 

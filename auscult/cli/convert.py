@@ -14,7 +14,8 @@ def convert(
 ) -> None:
     """Turn another project's checkpoint into ours: safetensors, with the method it belongs to.
 
-    The file is read without running any code in it. What was in it and is not needed is listed.
+    The file is read without running any code in it, whatever it holds. What was in it and is not needed (optimisers,
+    settings of the trainer) is listed.
 
         auscult convert gtcrn_vctk.tar
         auscult enhance my.wav --model gtcrn_vctk.safetensors

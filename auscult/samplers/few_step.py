@@ -17,7 +17,6 @@ from auscult.bounds import Count, Time
 from auscult.paths.base import LinearPath, times
 from auscult.rng import Draws
 from auscult.samplers.base import Predict, Sampler
-from auscult.shapes import bcast
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class DDIM(Sampler):
-    """Deterministic first-order steps: e' = x_0 + (s' / s) (e - x_0); the last gives the clean estimate itself."""
+class FewStep(Sampler):
+    """What the solvers share: their settings, one net call a step, and where they start."""
 
     steps: Count = 10
     t_eps: Time = 0.03
@@ -49,9 +48,20 @@ class DDIM(Sampler):
     def calls(self) -> int:
         return self.steps
 
-    def __call__(self, predict: Predict, anchor: Tensor, path: LinearPath, draws: Draws) -> Tensor:
+    def _start(self, anchor: Tensor, path: LinearPath, draws: Draws) -> tuple[Grid, Tensor]:
+        """The grid, and e = (x - b y) / a at its first time."""
         grid = Grid.of(path, self.steps, self.t_eps)
-        e = _scaled(path.prior(anchor, draws), anchor, path, grid.t[0])
+        at = times(grid.t[0], anchor)
+        x = path.prior(anchor, draws)
+        return grid, path.clean_from_mean(x, anchor, at)
+
+
+@dataclass(frozen=True)
+class DDIM(FewStep):
+    """Deterministic first-order steps: e' = x_0 + (s' / s) (e - x_0); the last gives the clean estimate itself."""
+
+    def __call__(self, predict: Predict, anchor: Tensor, path: LinearPath, draws: Draws) -> Tensor:
+        grid, e = self._start(anchor, path, draws)
         for i in range(self.steps):
             clean = _clean(predict, e, anchor, path, grid.t[i])
             e = clean + grid.s[i + 1] / grid.s[i] * (e - clean)
@@ -59,19 +69,13 @@ class DDIM(Sampler):
 
 
 @dataclass(frozen=True)
-class Ancestral(Sampler):
+class Ancestral(FewStep):
     """Stochastic first-order steps: the exact conditional of e' given e and x_0."""
 
     steps: Count = 20
-    t_eps: Time = 0.03
-
-    @property
-    def calls(self) -> int:
-        return self.steps
 
     def __call__(self, predict: Predict, anchor: Tensor, path: LinearPath, draws: Draws) -> Tensor:
-        grid = Grid.of(path, self.steps, self.t_eps)
-        e = _scaled(path.prior(anchor, draws), anchor, path, grid.t[0])
+        grid, e = self._start(anchor, path, draws)
         for i in range(self.steps):
             clean = _clean(predict, e, anchor, path, grid.t[i])
             kept = (grid.s[i + 1] / grid.s[i]) ** 2
@@ -81,19 +85,13 @@ class Ancestral(Sampler):
 
 
 @dataclass(frozen=True)
-class Multistep(Sampler):
+class Multistep(FewStep):
     """Second-order multistep in ln s (DPM-Solver++ 2M): the clean estimate is extrapolated from the last two."""
 
     steps: Count = 8
-    t_eps: Time = 0.03
-
-    @property
-    def calls(self) -> int:
-        return self.steps
 
     def __call__(self, predict: Predict, anchor: Tensor, path: LinearPath, draws: Draws) -> Tensor:
-        grid = Grid.of(path, self.steps, self.t_eps)
-        e = _scaled(path.prior(anchor, draws), anchor, path, grid.t[0])
+        grid, e = self._start(anchor, path, draws)
         before: Tensor | None = None
         for i in range(self.steps - 1):
             clean = _clean(predict, e, anchor, path, grid.t[i])
@@ -103,12 +101,6 @@ class Multistep(Sampler):
             e = decay * e + (1 - decay) * ahead
             before = clean
         return _clean(predict, e, anchor, path, grid.t[self.steps - 1])
-
-
-def _scaled(x: Tensor, anchor: Tensor, path: LinearPath, t: float) -> Tensor:
-    """e = (x_t - b y) / a."""
-    at = times(t, x)
-    return (x - bcast(path.anchor_weight(at), x) * anchor) / bcast(path.clean_weight(at), x)
 
 
 def _clean(predict: Predict, e: Tensor, anchor: Tensor, path: LinearPath, t: float) -> Tensor:
