@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 from auscult.version import __version__
 
 if TYPE_CHECKING:
-    from auscult.restore.engine import Restorer as Restorer
+    from auscult.restore import load
 
 __all__ = ["__version__", "load"]
 
 
-def load(model: str = "default", **options: Any) -> "Restorer":
-    """Open a model for restoration: see :func:`auscult.restore.load`."""
-    from auscult.restore import load as load_model
+def __getattr__(name: str) -> Any:
+    """``load`` is imported when it is asked for: see :func:`auscult.restore.load`."""
+    if name == "load":
+        from auscult.restore import load
 
-    return load_model(model, **options)
+        return load
+    raise AttributeError(f"module 'auscult' has no attribute '{name}'")

@@ -13,9 +13,12 @@ Whole = Annotated[int, Field(ge=0)]
 """A whole number of at least zero."""
 
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 """Between 0 and 1: probabilities, decays."""
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""From 0 to below 1: what multiplies a running average."""
 
 Time = Annotated[float, Field(gt=0, lt=1)]
 """A time of a diffusion path, strictly inside it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,8 @@ def aside(path: Path) -> Iterator[Path]:
         os.replace(part, path)
         _flush_folder(path.parent)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); is the disk full?") from error
+        advice = "free some space" if error.errno == errno.ENOSPC else "choose another place"
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); {advice}") from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink()

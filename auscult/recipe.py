@@ -164,10 +164,22 @@ def _arguments(target: type, node: Mapping[str, Any], where: str) -> dict[str, A
         elif (factory := _factory(target, key)) is not None:
             arguments[key] = factory()
         elif parameter.default is not inspect.Parameter.empty:
-            arguments[key] = parameter.default
+            arguments[key] = _recordable(parameter.default, f"{where}.{key}", target)
         else:
             raise RecipeError(f"{where}.{key}: missing; {target.__name__} needs it")
     return arguments
+
+
+def _recordable(default: Any, where: str, target: type) -> Any:
+    """A default as it is, if a run can record it."""
+    try:
+        json.dumps(_as_data(default))
+    except TypeError as error:
+        raise RecipeError(
+            f"{where}: the default of {target.__name__} is a {type(default).__name__}, which a run cannot record; "
+            "let the default be None, a plain value or a dataclass"
+        ) from error
+    return default
 
 
 def _value(node: Any, hint: Any, where: str) -> Any:
@@ -244,9 +256,9 @@ def _as_data(value: Any) -> Any:
     if isinstance(value, Plan):
         return value.as_dict()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _named(
-            type(value).__name__, {f.name: _as_data(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        )
+        of = type(value)
+        name = of.__name__ if of.__module__.startswith("auscult.") else f"{of.__module__}.{of.__qualname__}"
+        return _named(name, {f.name: _as_data(getattr(value, f.name)) for f in dataclasses.fields(value)})
     if isinstance(value, list | tuple):
         return [_as_data(item) for item in value]
     if isinstance(value, Mapping):

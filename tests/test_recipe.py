@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
 from auscult import recipe
 from auscult.audio.clip import read as read_audio
@@ -16,6 +18,8 @@ from auscult.degrade.base import Degradation
 from auscult.degrade.noise import AddNoise
 from auscult.errors import RecipeError
 from auscult.methods.base import Method
+from auscult.paths.base import LinearPath
+from auscult.paths.ouve import OUVE
 from auscult.train.settings import Options, Training
 from auscult.train.setup import plan_run
 from tests.train.runs import REGRESSION, SCORE
@@ -129,11 +133,18 @@ def test_the_hash_covers_what_changes_the_result(corpus: Path) -> None:
     ({"data": {**REGRESSION["data"], "crop_s": -1}}, r"data\.crop_s: input should be greater than 0"),
     ({"data": {**REGRESSION["data"], "degradations": [{"type": "AddNoise", "snr_db": [10, 0]}]}},
      r"data\.degradations\.0\.snr_db: .*the lowest value comes first, not 10\.0 before 0\.0"),
+    ({"optimiser": {"lr": -1}}, r"optimiser\.lr: input should be greater than or equal to 0"),
+    ({"optimiser": {"betas": [1.0, 0.9]}}, r"optimiser\.betas\.0: input should be less than 1"),
+    ({"method": {**REGRESSION["method"], "losses": []}}, "losses: at least one is needed"),
+    ({"method": {**SCORE["method"], "path": {"type": "OUVE", "sigma_min": 0}}},
+     r"method\.path\.sigma_min: input should be greater than 0"),
+    ({"method": {**SCORE["method"], "path": {"type": "OUVE", "sigma_max": 0.01}}}, "sigma_max 0.01 must exceed"),
+    ({"method": {**SCORE["method"], "t_eps": 0}}, r"method\.t_eps: input should be greater than 0"),
     ({"schedule": {"type": "Cosine"}}, r"schedule\.type: 'Cosine' is not in the catalogue"),
 ])  # fmt: skip
 def test_bad_sections_are_named(corpus: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        plan_run({**REGRESSION, **change}, Options(), corpus)
+        plan_run({**REGRESSION, **change}, Options(), corpus).method()
 
 
 def test_a_section_that_training_needs(corpus: Path) -> None:
@@ -160,6 +171,30 @@ def test_shipped_recipes_bind(name: str) -> None:
     text = recipe.shipped()[name].read_text()
     assert text.startswith("# ")
     assert f"auscult train {name}" in text
+
+
+def test_defaults_of_a_users_own_class_are_recorded_with_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class Mine(OUVE):
+        theta: float = 2.0
+
+    class Net(nn.Module):
+        def __init__(self, path: LinearPath = Mine(), act: nn.Module | None = None):
+            super().__init__()
+
+    here = sys.modules[__name__]
+    for made in (Mine, Net):
+        made.__qualname__ = made.__name__
+        monkeypatch.setattr(here, made.__name__, made, raising=False)
+    plan = recipe.plan({"type": f"{__name__}.Net"}, nn.Module, "net")
+    recorded = plan.as_dict()
+    assert recorded["path"]["type"] == f"{__name__}.Mine"
+    assert recipe.plan(recorded, nn.Module, "net").as_dict() == recorded
+    monkeypatch.setattr(Net.__init__, "__defaults__", (Mine(), nn.PReLU()))
+    with pytest.raises(RecipeError, match=r"net\.act: the default of Net is a PReLU, which a run cannot record"):
+        recipe.plan({"type": f"{__name__}.Net"}, nn.Module, "net")
+    with pytest.raises(RecipeError, match=r"net\.type: '\.x' cannot be imported"):
+        recipe.plan({"type": ".x"}, nn.Module, "net")
 
 
 def test_score_recipe_builds_its_parts() -> None:

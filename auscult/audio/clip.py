@@ -119,7 +119,8 @@ def read(path: str | Path, start: int = 0, samples: int | None = None) -> Clip:
         return Clip(np.ascontiguousarray(whole[:, start : start + wanted]), info.rate_hz, info.path.name)
     try:
         with soundfile.SoundFile(str(path)) as file:
-            file.seek(start)
+            if start:
+                file.seek(start)
             wave = file.read(wanted, dtype="float32", always_2d=True).T
     except soundfile.LibsndfileError as error:
         raise AudioError(f"{path}: cannot be decoded ({_reason(error)}): it is damaged or truncated") from error
@@ -136,7 +137,7 @@ def blocks(path: str | Path, block_samples: int) -> Iterator[Float32[ndarray, "C
     """
     info = probe(path)
     if info.format == foreign.FORMAT:
-        yield from foreign.blocks(info.path)
+        yield from foreign.blocks(info.path, block_samples)
         return
     given = 0
     try:

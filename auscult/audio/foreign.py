@@ -42,7 +42,19 @@ def probe(path: Path, refusal: str) -> Info:
     return Info(path, rate_hz, counts[0][0], sum(samples for _, samples in counts), FORMAT, name.upper())
 
 
-def blocks(path: Path) -> Iterator[Float32[ndarray, "C T"]]:
+def blocks(path: Path, block_samples: int = 2**16) -> Iterator[Float32[ndarray, "C T"]]:
+    """The samples of a file, in blocks of at least ``block_samples`` (whole frames of its codec), the last shorter."""
+    held: list[ndarray] = []
+    for frame in _frames(path):
+        held.append(frame)
+        if sum(part.shape[1] for part in held) >= block_samples:
+            yield np.concatenate(held, axis=1)
+            held = []
+    if held:
+        yield np.concatenate(held, axis=1)
+
+
+def _frames(path: Path) -> Iterator[Float32[ndarray, "C T"]]:
     """The samples of a file, as its codec's frames come."""
     av = need("av", f"{path.name}: reading {path.suffix}")
     with av.open(str(path)) as container:

@@ -25,8 +25,13 @@ FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".opus": "OGG", ".mp3"
 FORMATS |= {".aif": "AIFF", ".au": "AU", ".caf": "CAF", ".w64": "W64", ".rf64": "RF64"}
 """Containers we write, by suffix."""
 _DEFAULT_SUBTYPE = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}
-_WAV_FAMILY = {"WAV", "WAVEX", "RF64", "W64"}
+_LOSSY = {"OGG", "MP3", "PYAV"}
+_DEEP = {"PCM_24", "PCM_32", "FLOAT", "DOUBLE"}
+"""Sample formats of more than 16 bits, kept as 24 where a container has not the format itself."""
+_RIFF = {"WAV", "WAVEX", "RF64"}
+"""What goes by the name .wav."""
 _WAV_LIMIT_BYTES = 4 * 2**30
+_TAIL = 8_192
 _OPUS_RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)
 
 
@@ -54,10 +59,10 @@ def format_for(path: Path, source: Info | None, on_clip: OnClip) -> tuple[str, s
         return container, "FLOAT"
     if suffix == ".opus":
         return container, "OPUS"
-    related = source is not None and (source.format == container or {source.format, container} <= _WAV_FAMILY)
-    if source is not None and related and soundfile.check_format(container, source.subtype):
+    if source is not None and source.format not in _LOSSY and soundfile.check_format(container, source.subtype):
         return container, source.subtype
-    return container, _DEFAULT_SUBTYPE.get(container, "PCM_16")
+    deep = source is not None and source.subtype in _DEEP and soundfile.check_format(container, "PCM_24")
+    return container, "PCM_24" if deep else _DEFAULT_SUBTYPE.get(container, "PCM_16")
 
 
 def _container(container: str, source: Info | None) -> str:
@@ -66,7 +71,7 @@ def _container(container: str, source: Info | None) -> str:
         return container
     if 8 * source.samples * source.channels > _WAV_LIMIT_BYTES:
         return "RF64"
-    return source.format if source.format in _WAV_FAMILY else container
+    return source.format if source.format in _RIFF else container
 
 
 class Writer:
@@ -82,12 +87,14 @@ class Writer:
             raise OutputError(f"{path}: opus holds {_OPUS_RATES_HZ} Hz, this is {rate_hz} Hz; write .wav or .flac")
         self._bounded = subtype not in ("FLOAT", "DOUBLE")
         self._limiter = Limiter(rate_hz, channels) if self._bounded and on_clip == "limit" else None
-        self._over_count, self._peak = 0, 0.0
+        self._over_count, self._peak, self._written = 0, 0.0, 0
         self._stack = ExitStack()
+        self._advice = f"does its format hold {channels} channels at {rate_hz} Hz? write .wav instead"
         with self._failures():
             part = self._stack.enter_context(aside(path))
             self._file = soundfile.SoundFile(str(part), "w", rate_hz, channels, subtype, format=container)
             self._stack.callback(self._file.close)
+        self._advice = "is the disk full?"
 
     @property
     def overs(self) -> Overs:
@@ -106,8 +113,7 @@ class Writer:
             raise OutputError(f"{self.path}: the result holds NaN or infinity, so nothing is written")
         magnitude = np.abs(wave)
         self._peak = max(self._peak, float(magnitude.max()))
-        if self._bounded:
-            self._over_count += int((magnitude > 1.0).sum())
+        self._over_count += int((magnitude > 1.0).sum())
         self._append(wave if self._limiter is None else self._limiter.push(wave))
 
     def __enter__(self) -> Writer:
@@ -116,12 +122,29 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._failures():
-            if kind is None and self._limiter is not None:
-                self._append(self._limiter.finish())
+        if kind is not None:
             self._stack.__exit__(kind, error, trace)
+            return
+        with self._failures(), self._stack:
+            if self._limiter is not None:
+                self._append(self._limiter.finish())
+            self._file.close()
+            self._check_complete()
+
+    def _check_complete(self) -> None:
+        """Encoders flush when they close, and libsndfile says nothing of a disk that is full by then."""
+        try:
+            with soundfile.SoundFile(self._file.name) as file:
+                tail = min(file.frames, _TAIL)
+                file.seek(-tail, soundfile.SEEK_END)
+                found = file.frames - tail + len(file.read(_TAIL))  # headers may promise more than there is
+        except soundfile.SoundFileError:
+            found = 0
+        if found != self._written:
+            raise OutputError(f"{self.path}: {found} of {self._written} samples could be written; is the disk full?")
 
     def _append(self, wave: Float32[ndarray, "C _"]) -> None:
+        self._written += wave.shape[1]
         with self._failures():
             self._file.write((np.clip(wave, -1.0, 1.0) if self._bounded else wave).T)
 
@@ -133,7 +156,8 @@ class Writer:
         except soundfile.SoundFileError as failure:
             with suppress(soundfile.SoundFileError):
                 self._stack.__exit__(type(failure), failure, None)
-            raise OutputError(f"{self.path}: cannot be written ({failure}); is the disk full?") from failure
+            reason = str(failure).rpartition(": ")[2].rstrip(".")
+            raise OutputError(f"{self.path}: cannot be written ({reason}); {self._advice}") from failure
 
 
 def write(path: str | Path, clip: Clip, source: Info | None = None, on_clip: OnClip = "limit") -> Overs:

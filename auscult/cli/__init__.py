@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -44,10 +46,23 @@ def _root(
     pass
 
 
+class Stopped(BaseException):
+    """Ctrl-C or SIGTERM: unwinds, so that what is half written is removed."""
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped
+
+
 def main() -> None:
     """Run the command line; what a user can mend is printed in one line, with exit code 2."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         app()
+    except Stopped:
+        typer.secho("auscult: stopped", fg="red", err=True)
+        sys.exit(130)
     except AuscultError as error:
         typer.secho(f"auscult: {error}", fg="red", err=True)
         sys.exit(2)

@@ -139,7 +139,7 @@ def _print(outcomes: list[Outcome]) -> None:
 
     reports = [o for o in outcomes if isinstance(o, Report)]
     if reports:
-        folder = Path(os.path.commonpath([report.job.output.parent for report in reports]))
+        folder = Path(os.path.commonpath([report.job.output.parent.resolve() for report in reports]))
         columns = [f"restored in {folder}", "length", "rate", "level", "noise floor", "speed"]
         print_table(columns, [_row(report, folder) for report in reports])
     for report in reports:
@@ -167,7 +167,7 @@ def _row(report: Report, folder: Path) -> list[str]:
 
     before, after = report.before, report.after
     return [
-        str(report.job.output.relative_to(folder)),
+        str(report.job.output.resolve().relative_to(folder)),
         duration(report.duration_s),
         f"{report.rate_hz / 1000:g} kHz" + (f" x{report.channels}" if report.channels > 1 else ""),
         f"{before.mean_db:.1f} -> {after.mean_db:.1f} dB",
@@ -196,5 +196,5 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
         "after": vars(outcome.after),
         "over_full_scale": outcome.overs.count,
         "peak": outcome.overs.peak,
-        "seams": [vars(seam) for seam in outcome.seams],
+        "seams": [{"at_sample": s.at_sample, "disagreement_db": s.disagreement_db} for s in outcome.seams],
     }

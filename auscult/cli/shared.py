@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Annotated, Any
 
 import typer
@@ -20,7 +21,16 @@ Set = Annotated[
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    typer.echo(json.dumps(value, indent=1, default=str))
+    typer.echo(json.dumps(_without_gaps(value), indent=1, default=str, allow_nan=False))
+
+
+def _without_gaps(value: Any) -> Any:
+    """JSON has no NaN and no infinity: null."""
+    if isinstance(value, dict):
+        return {key: _without_gaps(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_gaps(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(

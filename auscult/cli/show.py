@@ -137,7 +137,7 @@ def _audio_facts(path: Path) -> dict[str, object]:
     header, meter, peak, bad = probe(path), Meter(probe(path).rate_hz), 0.0, 0
     for wave in blocks(path, 10 * header.rate_hz):
         bad += int((~np.isfinite(wave)).sum())
-        wave = np.nan_to_num(wave)
+        wave = np.nan_to_num(wave, posinf=0.0, neginf=0.0)
         peak = max(peak, float(np.abs(wave).max(initial=0.0)))
         meter.add(wave)
     return {

@@ -16,7 +16,8 @@ class LimitedSISDR(WaveLoss):
 
     s is the projection of the estimate on the target, e the rest (Le Roux et al. 2019, without removing means). Far
     from the limit this is ``limit_db - SI-SDR``; at the perfect estimate it is zero, where the plain ratio would run
-    away (the thresholded SNR of Wisdom et al. 2020). Items whose target is silent contribute zero.
+    away (the thresholded SNR of Wisdom et al. 2020). Items whose target is silent contribute zero; a silent estimate of
+    a target that is not costs ``limit_db``.
     """
 
     weight: float = 0.1
@@ -27,7 +28,8 @@ class LimitedSISDR(WaveLoss):
         scale = (estimate * target).sum(-1, keepdim=True) / energy.clamp_min(1e-8)
         wanted = (scale * target).square().sum(-1)
         error = (estimate - scale * target).square().sum(-1)
-        ratio = error / wanted.clamp_min(1e-8)
+        silent = error + wanted <= 1e-8 * energy[..., 0]  # an estimate of nothing has no error: not a merit
+        ratio = torch.where(silent, 1.0, error / wanted.clamp_min(1e-8))
         below_db = torch.log1p(10 ** (self.limit_db / 10) * ratio) * (10 / math.log(10))
         audible = (energy[..., 0] > 1e-6).to(below_db.dtype)
         return Loss({"si_sdr": (below_db * audible).mean()}, {"si_sdr": self.weight})

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from auscult.bounds import Positive
 from auscult.losses.base import Loss
 from auscult.paths.base import Prediction, Times
 from auscult.shapes import bcast
@@ -43,7 +44,7 @@ class DenoiserMatching(Objective):
     """w/2 |D - mean|^2 of the denoised x_t, w = 1, sigma^2 or edm: (sigma^2 + sigma_data^2) / (sigma sigma_data)^2."""
 
     weighting: Literal["1", "sigma^2", "edm"] = "1"
-    sigma_data: float = 0.1
+    sigma_data: Positive = 0.1
     per_bin: bool = False
 
     def __call__(self, prediction: Prediction, clean: Tensor, noise: Tensor) -> Loss:
@@ -63,7 +64,7 @@ class DataMatching(Objective):
     """w/2 |x^ - x_0|^2 of the clean estimate, w = 1 or edm: (s^2 + sigma_data^2) / (s sigma_data)^2, s = sigma / a."""
 
     weighting: Literal["1", "edm"] = "1"
-    sigma_data: float = 0.1
+    sigma_data: Positive = 0.1
     per_bin: bool = True
 
     def __call__(self, prediction: Prediction, clean: Tensor, noise: Tensor) -> Loss:

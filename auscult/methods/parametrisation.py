@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from auscult.bounds import Positive
 from auscult.paths.base import LinearPath, Prediction, Times
 from auscult.shapes import bcast
 
@@ -49,7 +50,7 @@ class Scaling:
     c_out: OutputScale = "1"
     c_skip: SkipScale = "0"
     network: NetworkScaling = "none"
-    sigma_data: float = 0.1
+    sigma_data: Positive = 0.1
 
     def __call__(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Tensor:
         """c_skip x_t + c_out F."""
@@ -119,8 +120,8 @@ class Residual(Parametrisation):
         anchor_rms: root mean square of y there.
     """
 
-    sigma_data: float = 0.1
-    anchor_rms: float = 0.1
+    sigma_data: Positive = 0.1
+    anchor_rms: Positive = 0.1
 
     def predict(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Prediction:
         u = path.clean_from_mean(x, anchor, t) - anchor

@@ -32,6 +32,8 @@ class Regression(Method):
         rate_hz: int = 16_000,
         normalise: Normalise = Normalise(),
     ):
+        if not losses:
+            raise RecipeError("losses: at least one is needed to train by")
         _check_transform(net, features, rate_hz)
         self._net, self.features, self._losses = net, features, losses
         self.rate_hz, self.normalise = rate_hz, normalise

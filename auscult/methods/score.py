@@ -8,6 +8,7 @@ from typing import final
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from auscult.bounds import Count, Time
 from auscult.errors import RecipeError
 from auscult.features.normalise import Normalise
 from auscult.features.spectral import CompressedSTFT, Padding, pad_frames
@@ -55,8 +56,8 @@ class ScoreModel(Method):
         sampler: Sampler = PredictorCorrector(),
         rate_hz: int = 16_000,
         normalise: Normalise = Normalise("peak"),
-        t_eps: float = 0.03,
-        frame_grid: int = 64,
+        t_eps: Time = 0.03,
+        frame_grid: Count = 64,
         padding: Padding = "zero",
     ):
         grid = getattr(net, "grid", 1)  # a U-Net declares what its maps must be multiples of

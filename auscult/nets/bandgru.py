@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from auscult.bounds import Count, Positive
 from auscult.nets.bands import Bands
 from auscult.nets.blocks import channels_last
 from auscult.nets.streaming import StreamingNet
@@ -38,13 +39,13 @@ class BandGRU(StreamingNet):
 
     def __init__(
         self,
-        channels: int = 32,
-        hidden: int = 48,
-        blocks: int = 3,
-        n_fft: int = 512,
-        hop: int = 256,
-        rate_hz: int = 16_000,
-        level_s: float = 2.0,
+        channels: Count = 32,
+        hidden: Count = 48,
+        blocks: Count = 3,
+        n_fft: Count = 512,
+        hop: Count = 256,
+        rate_hz: Count = 16_000,
+        level_s: Positive = 2.0,
         low_bins: int = 65,
         bands: int = 64,
     ):

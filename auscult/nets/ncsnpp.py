@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from auscult.bounds import Count, Decay
 from auscult.nets.blocks import (
     Attention,
     Join,
@@ -55,17 +56,17 @@ class NCSNpp(nn.Module):
 
     def __init__(
         self,
-        channels: int = 128,
-        multipliers: tuple[int, ...] = (1, 1, 2, 2, 2, 2, 2),
-        blocks: int = 2,
+        channels: Count = 128,
+        multipliers: tuple[Count, ...] = (1, 1, 2, 2, 2, 2, 2),
+        blocks: Count = 2,
         attention_heights: tuple[int, ...] = (16,),
-        bins: int = 256,
+        bins: Count = 256,
         pyramid: bool = True,
         centered: bool = True,
         time_scaling: TimeScaling = "before_output",
-        sources: int = 2,
+        sources: Count = 2,
         fourier_scale: float = 16.0,
-        dropout: float = 0.0,
+        dropout: Decay = 0.0,
     ):
         super().__init__()
         self.grid = 2 ** (len(multipliers) - 1)

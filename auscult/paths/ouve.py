@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from auscult.bounds import Positive
 from auscult.paths.base import LinearPath, Times, times
 from auscult.rng import Draws
 from auscult.shapes import bcast
@@ -21,9 +22,13 @@ class OUVE(LinearPath):
     mismatch of the published method, kept.
     """
 
-    theta: float = 1.5
-    sigma_min: float = 0.05
-    sigma_max: float = 0.5
+    theta: Positive = 1.5
+    sigma_min: Positive = 0.05
+    sigma_max: Positive = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.sigma_min < self.sigma_max:
+            raise ValueError(f"sigma_max {self.sigma_max} must exceed sigma_min {self.sigma_min}")
 
     @property
     def _log_ratio(self) -> float:

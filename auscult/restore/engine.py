@@ -149,6 +149,8 @@ class Restorer:
         infos = [probe(job.source) for job in jobs]
         for job in jobs:
             refuse_overwriting(job.source, job.output)
+        if len({(info.rate_hz, info.channels, info.samples) for info in infos}) > 1:
+            raise AudioError("files restored side by side must agree in rate, channels and length; restore them apart")
         rate_hz, channels = infos[0].rate_hz, infos[0].channels
         started = time.perf_counter()
         block = round(BLOCK_S * rate_hz)
@@ -176,7 +178,7 @@ class Restorer:
             if taken == 0:
                 raise AudioError(f"{jobs[0].source}: no samples in this file; give a recording of at least one sample")
             _emit(stream.finish(), writers, restored)
-        elapsed_s = time.perf_counter() - started
+        elapsed_s = (time.perf_counter() - started) / len(jobs)
         return [
             Report(
                 job,
@@ -187,9 +189,9 @@ class Restorer:
                 before.levels,
                 after.levels,
                 writer.overs,
-                stream.seams,
+                tuple(seam.of(range(i * channels, (i + 1) * channels)) for seam in stream.seams),
             )
-            for job, before, after, writer in zip(jobs, heard, restored, writers, strict=True)
+            for i, (job, before, after, writer) in enumerate(zip(jobs, heard, restored, writers, strict=True))
         ]
 
     def _stream(

@@ -108,8 +108,9 @@ def _groups(jobs: Sequence[Job], batch: int) -> Iterator[list[Job]]:
 
 
 def _folder(source: Path, output: Path) -> Iterator[Job]:
-    inside = output.resolve()
-    found = [path for path in find_audio(source) if inside not in path.resolve().parents]
+    whole, inside = source.resolve(), output.resolve()
+    nested = whole in inside.parents  # outputs of an earlier call are no inputs of this one
+    found = [path for path in find_audio(source) if not (nested and inside in path.resolve().parents)]
     if not found:
         raise AudioError(f"{source}: no audio file in this folder")
     return (Job(path, _writable(output / path.relative_to(source))) for path in found)

@@ -7,7 +7,7 @@ them. A whole signal is one push and the finish.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,10 +27,20 @@ BLOCK = 80_000
 
 @dataclass(frozen=True)
 class Seam:
-    """How far two neighbouring chunks disagree where they overlap: error power over signal power, in dB."""
+    """How far two neighbouring chunks disagree where they overlap; energies of every channel."""
 
     at_sample: int
-    disagreement_db: float
+    error: tuple[float, ...]
+    signal: tuple[float, ...]
+
+    @property
+    def disagreement_db(self) -> float:
+        """Error power over signal power."""
+        return to_db(sum(self.error) / max(sum(self.signal), 1e-12))
+
+    def of(self, channels: Sequence[int]) -> Seam:
+        """The same seam, in some of the channels alone."""
+        return Seam(self.at_sample, *(tuple(side[c] for c in channels) for side in (self.error, self.signal)))
 
 
 class Stream(ABC):
@@ -153,7 +163,7 @@ class ChunkStream(Stream):
         if self._tail is None or self._overlap == 0:
             return out
         ahead, before = out[:, : self._overlap], self._tail
-        error, signal = np.square(ahead - before).sum(), np.square(before).sum()
-        self._seams.append(Seam(self._position, to_db(float(error) / max(float(signal), 1e-12))))
+        error, signal = (tuple(np.square(w).sum(axis=1).tolist()) for w in (ahead - before, before))
+        self._seams.append(Seam(self._position, error, signal))
         fade = np.linspace(0.0, 1.0, self._overlap, dtype=np.float32)
         return np.concatenate([before * (1 - fade) + ahead * fade, out[:, self._overlap :]], axis=1)

@@ -24,14 +24,13 @@ from torch import nn
 from auscult.allocator import keep_freed_memory
 from auscult.data.loader import Loader, Share
 from auscult.data.pairs import PairBatch
-from auscult.errors import DataError
 from auscult.hub.bundle import Meta
 from auscult.methods.base import Batch
 from auscult.rng import Draws, Key
 from auscult.train.ema import Average
 from auscult.train.run import RunFolder
 from auscult.train.setup import RunPlan
-from auscult.train.state import State, newest_save, prune
+from auscult.train.state import State, newest_save, prune, step_of
 from auscult.train.tally import Tally
 from auscult.train.track import Tracker
 from auscult.train.validate import Outcome, held_out, validate
@@ -97,6 +96,7 @@ class Trainer:
             main = self.accelerator.is_main_process
             tracker = stack.enter_context(Tracker(plan.options.trackers if main else (), self.run.path, state.step))
             steps = stack.enter_context(closing(loader.steps(state.step, plan.training.steps)))
+            self.tally.start()
             while state.step < plan.training.steps:
                 self.learn(self._next(steps))
                 state.step += 1
@@ -104,11 +104,12 @@ class Trainer:
                 if state.step % plan.options.log_every == 0 or last:
                     self._log(self.tally.row(self), tracker)
                 outcome = None
-                if plan.validation and (state.step % plan.validation.every == 0 or last):
-                    outcome = self._validate(pairs, tracker)
-                ended = "stopped" if self._stopped() else "early" if self._out_of_patience() else ""
-                if outcome or last or ended or state.step % plan.options.save_every == 0:
-                    self._save(outcome)
+                with self.tally.paused():
+                    if plan.validation and (state.step % plan.validation.every == 0 or last):
+                        outcome = self._validate(pairs, tracker)
+                    ended = "stopped" if self._stopped() else "early" if self._out_of_patience() else ""
+                    if outcome or last or ended or state.step % plan.options.save_every == 0:
+                        self._save(outcome)
                 if ended:
                     return Ending(ended, state.step, state.best)
         return Ending("finished", state.step, state.best)
@@ -118,8 +119,8 @@ class Trainer:
         waited = time.perf_counter()
         try:
             return next(steps)
-        except DataError:
-            self._save(None)
+        except Exception:
+            self._rescue()
             raise
         finally:
             self.tally.waited_s += time.perf_counter() - waited
@@ -174,9 +175,9 @@ class Trainer:
         scaler.unscale_(optimiser)
         norm = float(torch.nn.utils.clip_grad_norm_(state.nets[turn].parameters(), limit or math.inf))
         stepped = total > 0 and math.isfinite(norm)
-        if stepped or scaler.is_enabled():  # the scaler leaves an infinite step out itself, and learns from it
+        if total > 0 and (stepped or scaler.is_enabled()):  # the scaler leaves an infinite step out itself
             scaler.step(optimiser)
-            scaler.update()
+        scaler.update()
         if stepped and turn in state.averages:
             state.averages[turn].update(state.nets[turn])
         optimiser.zero_grad()
@@ -196,30 +197,40 @@ class Trainer:
             net.to(accelerator.device).eval()
         mine = pairs[accelerator.process_index :: accelerator.num_processes]
         samples = self.run.samples if accelerator.is_main_process else None
-        outcome = validate(validation, method, nets, mine, accelerator.device, samples)
-        rows = tuple(gather_object(list(outcome.rows))) if accelerator.num_processes > 1 else outcome.rows
-        outcome = Outcome.of(rows, list(outcome.means))
-        state.scores.append((state.step, validation.rank(outcome.means)))
+        judged = validate(validation, method, nets, mine, accelerator.device, samples)
+        outcome = Outcome.of(gather_object(judged) if accelerator.num_processes > 1 else judged, validation.metrics)
+        state.scores.append((state.step, validation.rank(outcome.means, outcome.lost)))
         row = {
             "kind": "validation",
             "step": state.step,
             "means": outcome.means,
-            "items": [{"item": r.item, **r.scores, "failed": r.failures} for r in rows],
+            "items": [{"item": r.item, **r.scores, "failed": r.failures} for r in outcome.rows],
+            "lost": outcome.lost,
         }
         self._log(row, tracker)
         return outcome
 
     def _save(self, outcome: Outcome | None) -> None:
-        plan, state = self.plan, self.state
         if self.accelerator.is_main_process:
-            scores = {name: value for name, value in outcome.means.items() if math.isfinite(value)} if outcome else {}
-            selected = state.scores[-1][1] if outcome and math.isfinite(state.scores[-1][1]) else None
-            meta = Meta(plan.resolved["method"], plan.name, state.step, scores, selected, str(self.run.path.name))
-            state.save(self.run.checkpoints, meta)
-            keep = plan.validation.keep_best if plan.validation else 0
-            best = sorted(state.scores, key=lambda pair: -pair[1])[:keep]
-            prune(self.run.checkpoints, {self.run.checkpoints / f"step-{step:08d}.safetensors" for step, _ in best})
+            self._write(outcome)
         self.accelerator.wait_for_everyone()
+
+    def _write(self, outcome: Outcome | None) -> None:
+        """A checkpoint of this step; only the newest and the best stay."""
+        plan, state = self.plan, self.state
+        scores = {name: value for name, value in outcome.means.items() if math.isfinite(value)} if outcome else {}
+        selected = state.scores[-1][1] if outcome and math.isfinite(state.scores[-1][1]) else None
+        meta = Meta(plan.resolved["method"], plan.name, state.step, scores, selected, str(self.run.path.name))
+        state.save(self.run.checkpoints, meta)
+        keep = plan.validation.keep_best if plan.validation else 0
+        best = sorted(state.scores, key=lambda pair: -pair[1])[:keep]
+        prune(self.run.checkpoints, {self.run.checkpoints / f"step-{step:08d}.safetensors" for step, _ in best})
+
+    def _rescue(self) -> None:
+        """Save what was learned since the last save, without waiting for processes that may never come."""
+        save = newest_save(self.run.checkpoints)
+        if self.accelerator.is_main_process and (save is None or step_of(save) < self.state.step):
+            self._write(None)
 
     def _stopped(self) -> bool:
         """Whether any process was asked to stop."""

@@ -2,7 +2,7 @@
 
 runs/<recipe>-<8 hex>/
     recipe.yaml          the resolved recipe, every default in view
-    environment.json     versions, device, data
+    environment.json     versions, device, data: one entry for every start or resume
     history.jsonl        one row a logged step, one a validation
     checkpoints/         step-*.safetensors (nets and averages), step-*.optimiser.safetensors beside the newest
     samples/             a few restored validation items
@@ -68,10 +68,10 @@ class RunFolder:
             sweep(folder)
         if not (self.path / "recipe.yaml").exists():
             write_bytes(self.path / "recipe.yaml", yaml.safe_dump(dict(resolved), sort_keys=False).encode())
-        write_bytes(
-            self.path / "environment.json",
-            json.dumps({**environment(), "recordings": dict(recordings)}, indent=1).encode(),
-        )
+        path = self.path / "environment.json"
+        earlier = json.loads(path.read_bytes()) if path.exists() else []
+        starts = [*earlier, {**environment(), "recordings": dict(recordings)}]
+        write_bytes(path, json.dumps(starts, indent=1).encode())
 
     def cut_history(self, step: int) -> None:
         """Drop rows after ``step``: they belong to work that was lost."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from auscult.bounds import Count, Positive, Share, Whole
+from auscult.bounds import Count, Decay, NotNegative, Positive, Share, Whole
 from auscult.data.pairs import PairSource
 from auscult.errors import RecipeError
 from auscult.evaluate.score import metrics_named
@@ -41,10 +41,10 @@ class Optimiser:
     """Optimiser of one net. ``freeze`` and ``lr_scale`` name tensors by pattern: ``encoder.*``."""
 
     algorithm: Algorithm = "adamw"
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    momentum: float = 0.0
+    lr: NotNegative = 1e-3
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    weight_decay: NotNegative = 0.0
+    momentum: NotNegative = 0.0
     freeze: tuple[str, ...] = ()
     lr_scale: dict[str, float] = field(default_factory=dict)
 
@@ -103,9 +103,14 @@ class Validation:
             raise RecipeError(f"validation.select: '{self.select}' is not among metrics: {', '.join(self.metrics)}")
         metrics_named(self.metrics)  # an unknown or uninstalled metric is named now, not at the first validation
 
-    def rank(self, means: Mapping[str, float]) -> float:
-        """What checkpoints are ranked by: the selected mean, higher is better; undefined is worst."""
+    def rank(self, means: Mapping[str, float], lost: Mapping[str, int]) -> float:
+        """What checkpoints are ranked by: the selected mean, higher is better.
+
+        Undefined is worst, and so is a net that left items without a score: its mean runs over fewer, easier ones.
+        """
         metric = metrics_named([self.select])[0]
+        if lost.get(metric.name):
+            return -math.inf
         value = means[metric.name] if metric.higher_is_better else -means[metric.name]
         return value if math.isfinite(value) else -math.inf
 

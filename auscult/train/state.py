@@ -97,6 +97,11 @@ def newest_save(folder: Path) -> Path | None:
     return found[-1] if found else None
 
 
+def step_of(path: Path) -> int:
+    """The step a checkpoint was saved at."""
+    return int(path.name.removeprefix("step-").partition(".")[0])
+
+
 def prune(folder: Path, keep: set[Path]) -> None:
     """Remove checkpoints that are neither the newest nor among ``keep``."""
     for path in checkpoints(folder.parent)[:-1]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -35,6 +36,17 @@ class Tally:
         self._unstepped: Counter[str] = Counter()
         self._audio_s = 0.0
         self._positions: list[int] = []
+
+    def start(self) -> None:
+        """Learning begins now."""
+        self._started = time.perf_counter()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Validations and saves are no part of the speed of learning."""
+        since = time.perf_counter()
+        yield
+        self._started += time.perf_counter() - since
 
     def items(self, batches: list[PairBatch], total: int) -> None:
         self._steps += 1

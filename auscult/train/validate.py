@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from auscult.degrade.base import Unusable
 from auscult.errors import DataError, RestorationError
 from auscult.evaluate.score import Row, mean, metrics_named, score_waves
 from auscult.methods.base import Method
+from auscult.metrics.base import Metric
 from auscult.restore.engine import Restorer
 from auscult.restore.models import model_of
 from auscult.rng import Key
@@ -27,15 +29,27 @@ SAMPLES = 3
 
 
 @dataclass(frozen=True)
+class Judged:
+    """A scored item, and the metrics that its noisy input has a score in and its restoration has not."""
+
+    row: Row
+    lost: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """Scores of a validation: per item, and the mean of each metric over the items where it is defined."""
+    """Scores of a validation: per item, the mean of each metric over items where it is defined, and items lost."""
 
     rows: tuple[Row, ...]
     means: Mapping[str, float]
+    lost: Mapping[str, int]
 
     @classmethod
-    def of(cls, rows: Sequence[Row], metrics: Sequence[str]) -> Outcome:
-        return cls(tuple(rows), {metric: mean(rows, metric) for metric in metrics})
+    def of(cls, judged: Sequence[Judged], metrics: Sequence[str]) -> Outcome:
+        rows = tuple(item.row for item in judged)
+        names = [metric.name for metric in metrics_named(metrics)]
+        lost = Counter(name for item in judged for name in item.lost)
+        return cls(rows, {name: mean(rows, name) for name in names}, dict(lost))
 
 
 def held_out(validation: Validation, key: Key) -> list[Pair]:
@@ -54,24 +68,32 @@ def validate(
     pairs: list[Pair],
     device: torch.device,
     samples: Path | None,
-) -> Outcome:
+) -> list[Judged]:
     """Restore and score the items; a few restorations go to ``samples``."""
     restorer = Restorer(model_of("validation", method, nets, str(device)))
     metrics = metrics_named(validation.metrics)
-    names = [metric.name for metric in metrics]
-    rows = []
+    judged = []
     for number, pair in enumerate(pairs):
         try:
             restored = restorer.enhance(pair.noisy, pair.rate_hz)
-        except RestorationError as error:  # the net has diverged: items without scores, not the end of the run
-            rows.append(Row("net", pair.name, {}, dict.fromkeys(names, str(error))))
+        except RestorationError as error:  # the net has diverged: an item without scores, not the end of the run
+            failures = {metric.name: str(error) for metric in metrics}
+            judged.append(Judged(Row("net", pair.name, {}, failures), _lost(metrics, pair, failures)))
             continue
         scores, failures = score_waves(metrics, pair.clean, restored, pair.rate_hz)
-        rows.append(Row("net", pair.name, scores, failures))
+        judged.append(Judged(Row("net", pair.name, scores, failures), _lost(metrics, pair, failures)))
         if samples is not None and number < SAMPLES:
             for role, wave in (("noisy", pair.noisy), ("restored", restored), ("clean", pair.clean)):
                 write(samples / f"{number}-{role}.flac", Clip(wave, pair.rate_hz))
-    return Outcome.of(rows, names)
+    return judged
+
+
+def _lost(metrics: Sequence[Metric], pair: Pair, failures: Mapping[str, str]) -> tuple[str, ...]:
+    """Which failures are the net's doing: the noisy input has a score there."""
+    if not failures:
+        return ()
+    before, _ = score_waves([m for m in metrics if m.name in failures], pair.clean, pair.noisy, pair.rate_hz)
+    return tuple(before)
 
 
 def _usable(validation: Validation, key: Key, index: int) -> Pair:

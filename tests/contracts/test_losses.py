@@ -100,6 +100,16 @@ def test_limited_si_sdr_is_limit_minus_si_sdr() -> None:
     assert float(find("LimitedSISDR")(limit_db=60.0)(estimate, target).parts["si_sdr"]) == pytest.approx(40.0, abs=1e-3)
 
 
+@pytest.mark.parametrize("amplitude", [0.0, 1e-7])
+def test_silence_is_no_good_estimate(target: Tensor, amplitude: float) -> None:
+    """The error of an estimate of nothing is nothing; its SI-SDR is the worst all the same."""
+    torch.manual_seed(1)
+    unrelated = torch.randn_like(target)
+    loss = find("LimitedSISDR")(limit_db=40.0)
+    assert float(loss(amplitude * unrelated, target).parts["si_sdr"]) > 39.0
+    assert float(loss(target, target).parts["si_sdr"]) == pytest.approx(0.0, abs=1e-3)
+
+
 def test_joined_losses_keep_their_parts_apart() -> None:
     one = Loss({"a": torch.tensor(2.0)}, {"a": 0.5})
     two = Loss({"b": torch.tensor(3.0)}, {"b": 2.0})

@@ -180,6 +180,7 @@ class TestStreams:
         stream.finish()
         assert [round(seam.disagreement_db) for seam in stream.seams] == [-20, -21]
         assert [seam.at_sample for seam in stream.seams] == [7_000, 14_000]
+        assert stream.seams[0].of([0]) == stream.seams[0]
 
 
 class TestFiles:
@@ -275,6 +276,19 @@ assert peak() - before < 100, peak() - before
         write(tmp_path / "talks" / "a.wav", noisy)
         monkeypatch.chdir(tmp_path / "talks")
         assert folder.plan([Path()], None)[0].output == tmp_path / "talks-enhanced" / "a.wav"
+
+    def test_outputs_around_the_inputs(self, tmp_path: Path, noisy: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+        write(tmp_path / "talks" / "a.wav", noisy)
+        monkeypatch.chdir(tmp_path)
+        assert folder.plan([Path("talks")], Path())[0].output == Path("a.wav")
+        with pytest.raises(OutputError, match="would overwrite its own source"):
+            folder.plan([Path("talks")], Path("talks"))
+
+    def test_files_side_by_side_must_agree(self, default: Restorer, tmp_path: Path) -> None:
+        for name, rate_hz in (("a", 16_000), ("b", 48_000)):
+            write(tmp_path / f"{name}.wav", Clip(np.zeros((1, 16_000), np.float32), rate_hz))
+        with pytest.raises(AudioError, match="must agree in rate, channels and length"):
+            default.enhance_files([Job(tmp_path / f"{n}.wav", tmp_path / f"{n}-out.wav") for n in "ab"])
 
     def test_outputs_inside_the_inputs_are_no_inputs(self, tmp_path: Path, noisy: Clip) -> None:
         write(tmp_path / "talks" / "a.wav", noisy)

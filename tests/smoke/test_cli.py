@@ -7,6 +7,9 @@ import os
 import re
 import shutil
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,6 +100,28 @@ class TestEnhance:
         assert auscult("enhance", tmp_path / "a.wav")[0] == 0
         info = probe(tmp_path / "a-enhanced.wav")
         assert (info.rate_hz, info.channels, info.samples) == (rate_hz, channels, wave.shape[1])
+
+    def test_folders_and_files_together(self, auscult: Run, tmp_path: Path, noisy: Clip) -> None:
+        short = noisy.with_wave(noisy.wave[:, :16_000])
+        write(tmp_path / "talks" / "a.wav", short)
+        write(tmp_path / "b.wav", short)
+        code, out, _ = auscult("enhance", tmp_path / "talks", tmp_path / "b.wav")
+        assert code == 0
+        assert "talks-enhanced/a.wav" in out
+        assert "b-enhanced.wav" in out
+
+    def test_sigterm_leaves_nothing_half_written(self, tmp_path: Path, noisy: Clip) -> None:
+        write(tmp_path / "long.wav", noisy.with_wave(np.tile(noisy.wave, (1, 200))))
+        args = [sys.executable, "-m", "auscult", "enhance", str(tmp_path / "long.wav")]
+        with subprocess.Popen(args, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline and not list(tmp_path.glob(".*.part")):
+                time.sleep(0.05)
+            process.terminate()
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert err.strip().endswith("auscult: stopped")
+        assert [p.name for p in tmp_path.iterdir()] == ["long.wav"]
 
     def test_clipped_recordings_are_reported(self, auscult: Run, tmp_path: Path) -> None:
         rng = np.random.default_rng(0)
@@ -196,7 +221,7 @@ class TestTrainAndAfter:
     def test_the_run_folder(self, trained: Path) -> None:
         assert re.fullmatch(r"tiny-[0-9a-f]{8}", trained.name)
         assert yaml.safe_load((trained / "recipe.yaml").read_text())["training"]["clip_norm"] == 5.0
-        assert "torch" in json.loads((trained / "environment.json").read_text())["versions"]
+        assert "torch" in json.loads((trained / "environment.json").read_text())[0]["versions"]
         rows = [json.loads(line) for line in (trained / "history.jsonl").read_text().splitlines()]
         steps = [row for row in rows if row["kind"] == "step"]
         assert [row["step"] for row in steps] == [2, 4, 6]
@@ -294,6 +319,11 @@ class TestOtherCommands:
         rows = {row["model"]: row for row in json.loads(auscult("models", "--runs", tmp_path, "--json")[1])}
         assert rows[str(tmp_path / "good")]["step"] == read_meta(best_checkpoint(trained)).step
         assert "unreadable" in rows[str(tmp_path / "bad")]["scores"]
+
+    def test_info_of_a_recording_with_infinity(self, auscult: Run, tmp_path: Path) -> None:
+        soundfile.write(tmp_path / "a.wav", np.array([0.5, np.inf, np.nan] * 100), 16_000, subtype="FLOAT")
+        facts = json.loads(auscult("info", tmp_path / "a.wav", "--json")[1], parse_constant=pytest.fail)
+        assert (facts["peak"], facts["not_finite"]) == (0.5, 200)
 
     def test_info_of_others_checkpoints(self, auscult: Run, data: Path) -> None:
         facts = json.loads(auscult("info", data.parent / "checkpoints" / "gtcrn_vctk.tar", "--json")[1])

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from auscult.errors import RecipeError, TrainingError
+from auscult.hub.bundle import read_meta
 from auscult.train.ema import Average
 from auscult.train.loop import Trainer, learning
 from auscult.train.run import RunFolder, read_history
@@ -181,6 +182,7 @@ class TestRuns:
         trainer, run = run_here(corpus, tmp_path, recipe(validation=VALIDATION, training={"steps": 3}))
         (row,) = [row for row in read_history(run / "history.jsonl") if row["kind"] == "validation"]
         assert all("NaN or infinity" in item["failed"]["si_sdr"] for item in row["items"])
+        assert row["lost"] == {"si_sdr": 2}
         assert trainer.state.scores == [(3, -math.inf)]
 
     def test_one_scaler_a_turn_leaves_overflows_out(
@@ -246,10 +248,32 @@ class TestRuns:
 
         validation = plan_run(recipe(validation=VALIDATION), Options(), corpus).validation
         assert validation is not None
-        assert validation.rank({"si_sdr": 3.0}) == 3.0
-        assert validation.rank({"si_sdr": math.nan}) == -math.inf
+        assert validation.rank({"si_sdr": 3.0}, {}) == 3.0
+        assert validation.rank({"si_sdr": 30.0}, {"si_sdr": 1}) == -math.inf
+        assert validation.rank({"si_sdr": math.nan}, {}) == -math.inf
         monkeypatch.setattr(SiSdr, "higher_is_better", False)
-        assert validation.rank({"si_sdr": 3.0}) == -3.0
+        assert validation.rank({"si_sdr": 3.0}, {}) == -3.0
+
+    def test_a_loader_that_fails_loses_nothing(
+        self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What was learned is saved; the score of a checkpoint that was just validated stays."""
+        for fails_at, scored in ((2, False), (3, True)):
+            content = recipe(validation=VALIDATION, training={"steps": 6}, seed=fails_at)
+            plan = plan_run(content, Options(workers=0, device="cpu", log_every=1), corpus)
+            trainer = Trainer(plan, RunFolder(tmp_path / str(fails_at)), [].append)
+            real = trainer._next
+
+            def failing(steps: Any, trainer: Trainer = trainer, at: int = fails_at, real: Any = real) -> Any:
+                return real(iter([])) if trainer.state.step == at else real(steps)
+
+            monkeypatch.setattr(trainer, "_next", failing)
+            with pytest.raises(StopIteration):
+                trainer.fit()
+            trainer.run.close()
+            meta = read_meta(trainer.run.checkpoints / f"step-{fails_at:08d}.safetensors")
+            assert ("si_sdr" in meta.scores) == scored
+            AcceleratorState._reset_state(reset_partial_state=True)
 
     def test_frozen_parts_rest(self) -> None:
         net = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2), nn.Dropout())
