@@ -140,7 +140,7 @@ def _print(outcomes: list[Outcome]) -> None:
     reports = [o for o in outcomes if isinstance(o, Report)]
     if reports:
         folder = Path(os.path.commonpath([report.job.output.parent.resolve() for report in reports]))
-        columns = [f"restored in {folder}", "length", "rate", "level", "noise floor", "speed"]
+        columns = [_short(folder), "length", "rate", "level, dB", "noise floor, dB", "speed"]
         print_table(columns, [_row(report, folder) for report in reports])
     for report in reports:
         if report.overs.count:
@@ -162,6 +162,12 @@ def _print(outcomes: list[Outcome]) -> None:
         typer.secho(f"{len(failures)} of {len(outcomes)} files failed", fg="red", err=True)
 
 
+def _short(folder: Path) -> str:
+    """A folder as seen from here, where that is shorter."""
+    relative = os.path.relpath(folder)
+    return f"restored in {relative}" if len(relative) < len(str(folder)) else f"restored in {folder}"
+
+
 def _row(report: Report, folder: Path) -> list[str]:
     from auscult.units import duration
 
@@ -170,8 +176,8 @@ def _row(report: Report, folder: Path) -> list[str]:
         str(report.job.output.resolve().relative_to(folder)),
         duration(report.duration_s),
         f"{report.rate_hz / 1000:g} kHz" + (f" x{report.channels}" if report.channels > 1 else ""),
-        f"{before.mean_db:.1f} -> {after.mean_db:.1f} dB",
-        f"{before.floor_db:.1f} -> {after.floor_db:.1f} dB",
+        f"{before.mean_db:.1f} -> {after.mean_db:.1f}",
+        f"{before.floor_db:.1f} -> {after.floor_db:.1f}",
         f"{report.speed:.0f}x",
     ]
 

@@ -107,7 +107,7 @@ class TestEnhance:
         write(tmp_path / "b.wav", short)
         code, out, _ = auscult("enhance", tmp_path / "talks", tmp_path / "b.wav")
         assert code == 0
-        assert "talks-enhanced/a.wav" in out
+        assert "talks-enhanced" in out
         assert "b-enhanced.wav" in out
 
     def test_sigterm_leaves_nothing_half_written(self, tmp_path: Path, noisy: Clip) -> None:
