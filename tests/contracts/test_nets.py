@@ -12,6 +12,7 @@ from auscult.catalogue import CATALOGUE, find
 from auscult.errors import RecipeError
 from auscult.features.spectral import CompressedSTFT
 from auscult.hub.bundle import Meta, load_net, read_tensors, save, select
+from auscult.losses.waveform import L1
 from auscult.methods.regression import Regression
 from auscult.methods.score import ScoreModel
 from auscult.nets.streaming import StreamingNet
@@ -141,19 +142,19 @@ def test_a_recipe_cannot_contradict_what_a_net_is_made_for(
     features: dict[str, int], rate_hz: int, message: str
 ) -> None:
     with pytest.raises(RecipeError, match=f"Declares is {message}; make them equal"):
-        Regression(Declares(), CompressedSTFT(**features), (), rate_hz)
+        Regression(Declares(), CompressedSTFT(**features), (L1(),), rate_hz)
 
 
 @pytest.mark.parametrize("name", STREAMING)
 def test_streaming_nets_want_plain_spectra(name: str) -> None:
     with pytest.raises(RecipeError, match="works on plain spectra: set features.transform to none"):
-        Regression(make(name), CompressedSTFT(n_fft=512, hop=256, window="sqrthann", transform="exponent"), ())
+        Regression(make(name), CompressedSTFT(n_fft=512, hop=256, window="sqrthann", transform="exponent"), (L1(),))
 
 
 @pytest.mark.parametrize("name", STREAMING)
 def test_training_and_streaming_hear_the_same(name: str) -> None:
     """The method's offline restoration is what the frame-by-frame engine gives, edges included."""
-    method = Regression(make(name), CompressedSTFT(n_fft=512, hop=256, window="sqrthann", transform="none"), ())
+    method = Regression(make(name), CompressedSTFT(n_fft=512, hop=256, window="sqrthann", transform="none"), (L1(),))
     torch.manual_seed(2)
     wave = 0.1 * torch.randn(1, 1, 20_001)
     with torch.no_grad():
