@@ -165,7 +165,7 @@ def _print(outcomes: list[Outcome]) -> None:
 def _short(folder: Path) -> str:
     """A folder as seen from here, where that is shorter."""
     relative = os.path.relpath(folder)
-    return f"restored in {relative}" if len(relative) < len(str(folder)) else f"restored in {folder}"
+    return f"file in {min(relative, str(folder), key=len)}"
 
 
 def _row(report: Report, folder: Path) -> list[str]:

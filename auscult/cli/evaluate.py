@@ -36,6 +36,7 @@ def evaluate(
 
         auscult evaluate --clean test/clean --noisy test/noisy --enhanced restored/
     """
+    from rich.console import Console
     from rich.progress import track
 
     from auscult.evaluate.score import default_metrics, run, tasks_of
@@ -44,7 +45,7 @@ def evaluate(
     names = [name.strip() for name in metrics.split(",")] if metrics else default_metrics()
     tasks = tasks_of(clean, systems)
     scored = run(tasks, names, workers)
-    rows = list(track(scored, "scoring", len(tasks), transient=True, disable=json))
+    rows = list(track(scored, "scoring", len(tasks), console=Console(stderr=True), transient=True, disable=json))
     _write(out, rows)
     if json:
         print_json({"file": str(out), "systems": {system: _summary(rows, system) for system in systems}})
