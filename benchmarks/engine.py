@@ -70,8 +70,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=1.0)
     arguments = parser.parse_args()
+    memory(arguments.hours)  # first: peaks of a process only rise
     speed()
-    memory(arguments.hours)
     command_line()
 
 
