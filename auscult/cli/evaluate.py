@@ -44,8 +44,10 @@ def evaluate(
     systems = _systems(noisy, enhanced)
     names = [name.strip() for name in metrics.split(",")] if metrics else default_metrics()
     tasks = tasks_of(clean, systems)
-    scored = run(tasks, names, workers)
-    rows = list(track(scored, "scoring", len(tasks), console=Console(stderr=True), transient=True, disable=json))
+    console = Console(stderr=True)
+    quiet = json or not console.is_terminal
+    scored = track(run(tasks, names, workers), "scoring", len(tasks), console=console, transient=True, disable=quiet)
+    rows = list(scored)
     _write(out, rows)
     if json:
         print_json({"file": str(out), "systems": {system: _summary(rows, system) for system in systems}})
