@@ -2,14 +2,14 @@
 # make test            set up and run the tests
 # make check           style, types, floors
 # make docs            build the documentation into docs/_build
-# make bench-*         measure; results go to docs/benchmarks.md
+# make bench-*         measure; results go to docs/benchmarks.md (DATA=FOLDER of recordings, docs/benchmarks.md)
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 FILE ?=
-DATA ?= ../shared/data
+DATA ?= data
 
 .PHONY: demo test check docs model clean bench-speed bench-net bench-engine bench-loader bench-default bench-score
 

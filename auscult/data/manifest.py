@@ -52,7 +52,8 @@ def read_rows(manifest: Path) -> list[dict[str, Any]]:
     try:
         text = manifest.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{manifest}: cannot be read as a manifest ({error}); give a JSONL file") from error
+        reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else error
+        raise DataError(f"{manifest}: cannot be read as a manifest ({reason}); give a JSONL file") from error
     rows = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
