@@ -1,4 +1,8 @@
-"""SGMSE+ checkpoints (sp-uhh/sgmse): the names of NCSN++ tensors, in the official order."""
+"""SGMSE+ (sp-uhh/sgmse): the names of NCSN++ tensors in the official order, and our layout of them.
+
+The table for state dicts that are already read; it is what our NCSN++ is compared with the reference by. Whole
+checkpoint files of that project are not recognised yet (:mod:`auscult.hub.foreign` lists those that are).
+"""
 
 from __future__ import annotations
 
