@@ -90,7 +90,7 @@ def find(name: str) -> type:
     module, _, attribute = name.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise RecipeError(f"'{name}' cannot be imported ({error}); is its package installed or on the path?") from error
     if not isinstance(found, type):
         raise RecipeError(f"'{name}' is a {type(found).__name__}, a class is needed")

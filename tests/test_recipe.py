@@ -193,8 +193,9 @@ def test_defaults_of_a_users_own_class_are_recorded_with_their_place(monkeypatch
     monkeypatch.setattr(Net.__init__, "__defaults__", (Mine(), nn.PReLU()))
     with pytest.raises(RecipeError, match=r"net\.act: the default of Net is a PReLU, which a run cannot record"):
         recipe.plan({"type": f"{__name__}.Net"}, nn.Module, "net")
-    with pytest.raises(RecipeError, match=r"net\.type: '\.x' cannot be imported"):
-        recipe.plan({"type": ".x"}, nn.Module, "net")
+    for name in (".x", ".my.Net", ".."):
+        with pytest.raises(RecipeError, match=r"net\.type: '.*' cannot be imported"):
+            recipe.plan({"type": name}, nn.Module, "net")
 
 
 def test_score_recipe_builds_its_parts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -25,7 +26,6 @@ FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".opus": "OGG", ".mp3"
 FORMATS |= {".aif": "AIFF", ".au": "AU", ".caf": "CAF", ".w64": "W64", ".rf64": "RF64"}
 """Containers we write, by suffix."""
 _DEFAULT_SUBTYPE = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}
-_LOSSY = {"OGG", "MP3", "PYAV"}
 _DEEP = {"PCM_24", "PCM_32", "FLOAT", "DOUBLE"}
 """Sample formats of more than 16 bits, kept as 24 where a container has not the format itself."""
 _RIFF = {"WAV", "WAVEX", "RF64"}
@@ -59,10 +59,16 @@ def format_for(path: Path, source: Info | None, on_clip: OnClip) -> tuple[str, s
         return container, "FLOAT"
     if suffix == ".opus":
         return container, "OPUS"
-    if source is not None and source.format not in _LOSSY and soundfile.check_format(container, source.subtype):
+    if source is not None and _keeps(container, source) and soundfile.check_format(container, source.subtype):
         return container, source.subtype
     deep = source is not None and source.subtype in _DEEP and soundfile.check_format(container, "PCM_24")
     return container, "PCM_24" if deep else _DEFAULT_SUBTYPE.get(container, "PCM_16")
+
+
+def _keeps(container: str, source: Info) -> bool:
+    """Codecs belong to their container; linear samples go anywhere."""
+    related = source.format == container or {source.format, container} <= {*_RIFF, "W64"}
+    return related or source.subtype in {*_DEEP, "PCM_16"}
 
 
 def _container(container: str, source: Info | None) -> str:
@@ -133,14 +139,15 @@ class Writer:
 
     def _check_complete(self) -> None:
         """Encoders flush when they close, and libsndfile says nothing of a disk that is full by then."""
+        if self._file.format == "MP3":  # its decoder grumbles on standard error at many a good file
+            _check_room(Path(self._file.name))
+            return
         try:
             with soundfile.SoundFile(self._file.name) as file:
-                tail = min(file.frames, _TAIL)
-                file.seek(-tail, soundfile.SEEK_END)
-                found = file.frames - tail + len(file.read(_TAIL))  # headers may promise more than there is
+                found = _decodable(file)
         except soundfile.SoundFileError:
             found = 0
-        if found != self._written:
+        if found < self._written:  # codecs with blocks may hold more
             raise OutputError(f"{self.path}: {found} of {self._written} samples could be written; is the disk full?")
 
     def _append(self, wave: Float32[ndarray, "C _"]) -> None:
@@ -158,6 +165,29 @@ class Writer:
                 self._stack.__exit__(type(failure), failure, None)
             reason = str(failure).rpartition(": ")[2].rstrip(".")
             raise OutputError(f"{self.path}: cannot be written ({reason}); {self._advice}") from failure
+
+
+def _check_room(path: Path) -> None:
+    """Where a last block found no room, a larger one finds none either.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    size = path.stat().st_size
+    with open(path, "r+b", buffering=0) as file:
+        file.seek(size)
+        file.write(bytes(2**16))
+        os.fsync(file.fileno())
+        file.truncate(size)
+
+
+def _decodable(file: soundfile.SoundFile) -> int:
+    """Samples that are there; headers may promise more."""
+    if not file.seekable():
+        return sum(iter(lambda: len(file.read(2**16)), 0))
+    tail = min(file.frames, _TAIL)
+    file.seek(-tail, soundfile.SEEK_END)
+    return int(file.frames) - tail + len(file.read(_TAIL))
 
 
 def write(path: str | Path, clip: Clip, source: Info | None = None, on_clip: OnClip = "limit") -> Overs:

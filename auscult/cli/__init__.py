@@ -46,18 +46,24 @@ def _root(
     pass
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
 class Stopped(BaseException):
     """Ctrl-C or SIGTERM: unwinds, so that what is half written is removed."""
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    for again in SIGNALS:  # once is enough: a second one would interrupt the tidying up
+        signal.signal(again, signal.SIG_IGN)
     raise Stopped
 
 
 def main() -> None:
     """Run the command line; what a user can mend is printed in one line, with exit code 2."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # a shell's background job ignores Ctrl-C
+            signal.signal(number, _stop)
     try:
         app()
     except Stopped:

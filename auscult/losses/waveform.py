@@ -29,7 +29,7 @@ class LimitedSISDR(WaveLoss):
         wanted = (scale * target).square().sum(-1)
         error = (estimate - scale * target).square().sum(-1)
         silent = error + wanted <= 1e-8 * energy[..., 0]  # an estimate of nothing has no error: not a merit
-        ratio = torch.where(silent, 1.0, error / wanted.clamp_min(1e-8))
+        ratio = torch.where(silent, 1.0, error / torch.maximum(wanted, 1e-8 * energy[..., 0]).clamp_min(1e-20))
         below_db = torch.log1p(10 ** (self.limit_db / 10) * ratio) * (10 / math.log(10))
         audible = (energy[..., 0] > 1e-6).to(below_db.dtype)
         return Loss({"si_sdr": (below_db * audible).mean()}, {"si_sdr": self.weight})

@@ -104,11 +104,12 @@ class Trainer:
                 if state.step % plan.options.log_every == 0 or last:
                     self._log(self.tally.row(self), tracker)
                 outcome = None
-                with self.tally.paused():
-                    if plan.validation and (state.step % plan.validation.every == 0 or last):
+                if plan.validation and (state.step % plan.validation.every == 0 or last):
+                    with self.tally.paused():
                         outcome = self._validate(pairs, tracker)
-                    ended = "stopped" if self._stopped() else "early" if self._out_of_patience() else ""
-                    if outcome or last or ended or state.step % plan.options.save_every == 0:
+                ended = "stopped" if self._stopped() else "early" if self._out_of_patience() else ""
+                if outcome or last or ended or state.step % plan.options.save_every == 0:
+                    with self.tally.paused():
                         self._save(outcome)
                 if ended:
                     return Ending(ended, state.step, state.best)
@@ -199,7 +200,7 @@ class Trainer:
         samples = self.run.samples if accelerator.is_main_process else None
         judged = validate(validation, method, nets, mine, accelerator.device, samples)
         outcome = Outcome.of(gather_object(judged) if accelerator.num_processes > 1 else judged, validation.metrics)
-        state.scores.append((state.step, validation.rank(outcome.means, outcome.lost)))
+        state.scores.append((state.step, validation.rank(outcome.standing)))
         row = {
             "kind": "validation",
             "step": state.step,
@@ -223,7 +224,7 @@ class Trainer:
         meta = Meta(plan.resolved["method"], plan.name, state.step, scores, selected, str(self.run.path.name))
         state.save(self.run.checkpoints, meta)
         keep = plan.validation.keep_best if plan.validation else 0
-        best = sorted(state.scores, key=lambda pair: -pair[1])[:keep]
+        best = sorted((pair for pair in state.scores if math.isfinite(pair[1])), key=lambda pair: -pair[1])[:keep]
         prune(self.run.checkpoints, {self.run.checkpoints / f"step-{step:08d}.safetensors" for step, _ in best})
 
     def _rescue(self) -> None:
@@ -240,7 +241,7 @@ class Trainer:
     def _out_of_patience(self) -> bool:
         """Whether too many validations have passed without a new best."""
         validation, best = self.plan.validation, self.state.best
-        if validation is None or validation.patience is None or best is None:
+        if validation is None or validation.patience is None or best is None or not math.isfinite(best[1]):
             return False
         return sum(step > best[0] for step, _ in self.state.scores) >= validation.patience
 
@@ -258,7 +259,8 @@ class Trainer:
 
         stack = ExitStack()
         for number in (signal.SIGINT, signal.SIGTERM):
-            stack.callback(signal.signal, number, signal.signal(number, note))
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                stack.callback(signal.signal, number, signal.signal(number, note))
         return stack
 
 

@@ -70,6 +70,7 @@ class RunFolder:
             write_bytes(self.path / "recipe.yaml", yaml.safe_dump(dict(resolved), sort_keys=False).encode())
         path = self.path / "environment.json"
         earlier = json.loads(path.read_bytes()) if path.exists() else []
+        earlier = earlier if isinstance(earlier, list) else [earlier]
         starts = [*earlier, {**environment(), "recordings": dict(recordings)}]
         write_bytes(path, json.dumps(starts, indent=1).encode())
 

@@ -103,14 +103,9 @@ class Validation:
             raise RecipeError(f"validation.select: '{self.select}' is not among metrics: {', '.join(self.metrics)}")
         metrics_named(self.metrics)  # an unknown or uninstalled metric is named now, not at the first validation
 
-    def rank(self, means: Mapping[str, float], lost: Mapping[str, int]) -> float:
-        """What checkpoints are ranked by: the selected mean, higher is better.
-
-        Undefined is worst, and so is a net that left items without a score: its mean runs over fewer, easier ones.
-        """
+    def rank(self, means: Mapping[str, float]) -> float:
+        """What checkpoints are ranked by: the selected mean, higher is better; undefined is worst."""
         metric = metrics_named([self.select])[0]
-        if lost.get(metric.name):
-            return -math.inf
         value = means[metric.name] if metric.higher_is_better else -means[metric.name]
         return value if math.isfinite(value) else -math.inf
 

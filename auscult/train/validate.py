@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -30,18 +31,23 @@ SAMPLES = 3
 
 @dataclass(frozen=True)
 class Judged:
-    """A scored item, and the metrics that its noisy input has a score in and its restoration has not."""
+    """A scored item, and its noisy input's scores in the metrics that its restoration has none in."""
 
     row: Row
-    lost: tuple[str, ...] = ()
+    lost: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Scores of a validation: per item, the mean of each metric over items where it is defined, and items lost."""
+    """Scores of a validation: per item, the mean of each metric over items where it is defined, and items lost.
+
+    ``standing`` is what nets are compared by. A mean over fewer, easier items would flatter a net that fails on the
+    others; so an item that the net lost counts as if it had been left as it was.
+    """
 
     rows: tuple[Row, ...]
     means: Mapping[str, float]
+    standing: Mapping[str, float]
     lost: Mapping[str, int]
 
     @classmethod
@@ -49,7 +55,10 @@ class Outcome:
         rows = tuple(item.row for item in judged)
         names = [metric.name for metric in metrics_named(metrics)]
         lost = Counter(name for item in judged for name in item.lost)
-        return cls(rows, {name: mean(rows, name) for name in names}, dict(lost))
+        left = [replace(item.row, scores={**item.row.scores, **item.lost}) for item in judged]
+        means, standing = ({name: mean(side, name) for name in names} for side in (rows, left))
+        standing = {name: value if math.isfinite(means[name]) else math.nan for name, value in standing.items()}
+        return cls(rows, means, standing, dict(lost))
 
 
 def held_out(validation: Validation, key: Key) -> list[Pair]:
@@ -88,12 +97,12 @@ def validate(
     return judged
 
 
-def _lost(metrics: Sequence[Metric], pair: Pair, failures: Mapping[str, str]) -> tuple[str, ...]:
+def _lost(metrics: Sequence[Metric], pair: Pair, failures: Mapping[str, str]) -> Mapping[str, float]:
     """Which failures are the net's doing: the noisy input has a score there."""
     if not failures:
-        return ()
+        return {}
     before, _ = score_waves([m for m in metrics if m.name in failures], pair.clean, pair.noisy, pair.rate_hz)
-    return tuple(before)
+    return before
 
 
 def _usable(validation: Validation, key: Key, index: int) -> Pair:

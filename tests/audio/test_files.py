@@ -282,6 +282,8 @@ def test_a_disk_that_fills_at_the_very_end_is_noticed(tmp_path: Path, suffix: st
     (("FLAC", "PCM_24"), ".wav", ("WAV", "PCM_24")), (("WAV", "FLOAT"), ".flac", ("FLAC", "PCM_24")),
     (("WAV", "PCM_16"), ".flac", ("FLAC", "PCM_16")), (("WAV", "ULAW"), ".flac", ("FLAC", "PCM_16")),
     (("MP3", "MPEG_LAYER_III"), ".wav", ("WAV", "PCM_16")), (("W64", "PCM_16"), ".wav", ("WAV", "PCM_16")),
+    (("OGG", "OPUS"), ".ogg", ("OGG", "OPUS")), (("WAV", "PCM_U8"), ".aiff", ("AIFF", "PCM_16")),
+    (("WAV", "IMA_ADPCM"), ".aiff", ("AIFF", "PCM_16")), (("WAV", "GSM610"), ".wav", ("WAV", "GSM610")),
     (("WAV", "PCM_24"), ".ogg", ("OGG", "VORBIS")), (("WAV", "DOUBLE"), ".caf", ("CAF", "DOUBLE")),
 ])  # fmt: skip
 def test_bits_are_kept_across_containers(
@@ -299,3 +301,17 @@ def test_what_a_format_cannot_hold_is_said(tmp_path: Path, stereo: Clip) -> None
 def test_files_that_cannot_be_searched_are_read_from_the_start(tmp_path: Path, stereo: Clip) -> None:
     soundfile.write(tmp_path / "a.wav", stereo.wave[0], 48_000, subtype="GSM610")
     assert read(tmp_path / "a.wav").samples >= stereo.samples
+    mono = Clip(stereo.wave[:1], 48_000)
+    write(tmp_path / "b.wav", mono, probe(tmp_path / "a.wav"))
+    assert probe(tmp_path / "b.wav").subtype == "GSM610"
+
+
+@pytest.mark.parametrize("suffix", [".ogg", ".mp3", ".opus"])
+def test_long_files_of_codecs_are_whole(
+    tmp_path: Path, clean: Clip, suffix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Two minutes, an odd number of samples; and no decoder grumbles to the terminal while they are checked."""
+    wave = np.tile(clean.wave, (1, 11))[:, :1_900_001]
+    write(tmp_path / f"a{suffix}", Clip(wave, 16_000))
+    assert capfd.readouterr().err == ""
+    assert read(tmp_path / f"a{suffix}").samples == 1_900_001

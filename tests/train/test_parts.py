@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from auscult.errors import RecipeError, TrainingError
+from auscult.evaluate.score import Row
 from auscult.hub.bundle import read_meta
 from auscult.train.ema import Average
 from auscult.train.loop import Trainer, learning
@@ -24,6 +25,7 @@ from auscult.train.schedule import Constant, Plateau, StepDecay, WarmupCosine
 from auscult.train.settings import Optimiser, Options, Validation
 from auscult.train.setup import RunPlan, plan_run
 from auscult.train.track import Tracker
+from auscult.train.validate import Judged, Outcome
 from tests.train.runs import ADVERSARIAL, REGRESSION, SCORE, VALIDATION, recipe, write_package
 
 
@@ -248,11 +250,10 @@ class TestRuns:
 
         validation = plan_run(recipe(validation=VALIDATION), Options(), corpus).validation
         assert validation is not None
-        assert validation.rank({"si_sdr": 3.0}, {}) == 3.0
-        assert validation.rank({"si_sdr": 30.0}, {"si_sdr": 1}) == -math.inf
-        assert validation.rank({"si_sdr": math.nan}, {}) == -math.inf
+        assert validation.rank({"si_sdr": 3.0}) == 3.0
+        assert validation.rank({"si_sdr": math.nan}) == -math.inf
         monkeypatch.setattr(SiSdr, "higher_is_better", False)
-        assert validation.rank({"si_sdr": 3.0}, {}) == -3.0
+        assert validation.rank({"si_sdr": 3.0}) == -3.0
 
     def test_a_loader_that_fails_loses_nothing(
         self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -274,6 +275,16 @@ class TestRuns:
             meta = read_meta(trainer.run.checkpoints / f"step-{fails_at:08d}.safetensors")
             assert ("si_sdr" in meta.scores) == scored
             AcceleratorState._reset_state(reset_partial_state=True)
+
+    def test_items_that_a_net_loses_do_not_flatter_it(self) -> None:
+        """Three items of 2 dB, or one of 9 dB and two lost ones whose noisy input has -2 dB: the first net is ahead."""
+        healthy = Outcome.of([Judged(Row("net", str(i), {"si_sdr": 2.0})) for i in range(3)], ["si_sdr"])
+        lost = Judged(Row("net", "x", {}, {"si_sdr": "silence"}), {"si_sdr": -2.0})
+        broken = Outcome.of([Judged(Row("net", "0", {"si_sdr": 9.0})), lost, lost], ["si_sdr"])
+        assert (broken.means["si_sdr"], broken.lost) == (9.0, {"si_sdr": 2})
+        assert broken.standing["si_sdr"] == pytest.approx(5 / 3)
+        assert healthy.standing["si_sdr"] == 2.0
+        assert math.isnan(Outcome.of([lost], ["si_sdr"]).standing["si_sdr"])
 
     def test_frozen_parts_rest(self) -> None:
         net = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2), nn.Dropout())
