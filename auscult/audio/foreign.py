@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,13 @@ def probe(path: Path, refusal: str) -> Info:
         AudioError: no audio in it either.
         MissingExtra: PyAV is not installed, and the suffix says that it is needed.
     """
+    status = path.stat()
+    return _counted(path, refusal, (status.st_mtime_ns, status.st_size))
+
+
+@lru_cache(maxsize=1024)
+def _counted(path: Path, refusal: str, stamp: tuple[int, int]) -> Info:
+    """Counting is a whole decode, so it is done once for every state (``stamp``) of a file."""
     foreign = path.suffix.lower() in FOREIGN_SUFFIXES
     try:
         av = need("av", f"{path.name}: reading {path.suffix}")

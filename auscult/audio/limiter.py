@@ -25,7 +25,6 @@ class Limiter:
         self._reach = max(1, round(REACH_S * rate_hz))
         # Two reaches of the past and of the future decide a sample's gain; the past of a stream needs no gain.
         self._held = np.zeros((channels, 2 * self._reach), np.float32)
-        self._lead = 2 * self._reach
 
     def push(self, wave: Wave) -> Wave:
         """The samples whose future is known."""
@@ -46,7 +45,7 @@ class Limiter:
 
     def _limited(self, held: Wave) -> Wave:
         """All of ``held`` but two reaches at either end."""
-        inner = held[:, self._lead : held.shape[1] - self._lead]
+        inner = held[:, 2 * self._reach : held.shape[1] - 2 * self._reach]
         peak = np.abs(held).max(axis=0)
         if peak.max(initial=0.0) <= 1.0:
             return inner

@@ -2,7 +2,7 @@
 
 A PyTorch archive is a zip with ``*/data.pkl`` and raw storages. Its pickle is run on a machine whose ``find_class``
 knows a short list of harmless constructors of our own; every other name, whether a Lightning class or ``os.system``,
-becomes an inert :class:`Placeholder` that remembers what it was asked to be.
+becomes an :class:`Inert` object that remembers what it was asked to be.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ HOSTILE = (
 """What a damaged or hostile pickle can provoke in the machine that runs it."""
 
 
-class Placeholder:
+class Inert:
     """Stands for an object of a class we do not build: its name, arguments and state, and nothing that runs."""
 
     name = "?"
@@ -83,7 +83,7 @@ class Placeholder:
 
 
 def read_archive(path: Path) -> Any:
-    """The object in a PyTorch file: tensors, numbers, text and containers; the rest as placeholders.
+    """The object in a PyTorch file: tensors, numbers, text and containers; the rest as inert objects.
 
     Raises:
         CheckpointError: not a PyTorch archive, damaged, or a pickle that asks for something malformed.
@@ -107,14 +107,14 @@ def read_archive(path: Path) -> Any:
 
 
 def foreign_classes(value: Any) -> set[str]:
-    """Names of the placeholders in a payload, for reports."""
-    if isinstance(value, Placeholder):
+    """Names of the inert objects in a payload, for reports."""
+    if isinstance(value, Inert):
         return {value.name}
     if isinstance(value, dict):
         return set().union(*(foreign_classes(item) for item in value.values()))
     if isinstance(value, list | tuple):
         return set().union(*(foreign_classes(item) for item in value))
-    return {value.name} if isinstance(value, type) and issubclass(value, Placeholder) else set()
+    return {value.name} if isinstance(value, type) and issubclass(value, Inert) else set()
 
 
 class _Reader(pickle.Unpickler):
@@ -128,7 +128,7 @@ class _Reader(pickle.Unpickler):
             return known
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
-        return type("Placeholder", (Placeholder,), {"name": f"{module}.{name}"})
+        return type("Inert", (Inert,), {"name": f"{module}.{name}"})
 
     def persistent_load(self, pid: Any) -> Tensor:
         kind, dtype, key, _, numel = pid

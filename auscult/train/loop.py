@@ -117,14 +117,14 @@ class Trainer:
 
     def _next(self, steps: Iterator[list[PairBatch]]) -> list[PairBatch]:
         """The next step's items; if they cannot be had, what was learned so far is saved first."""
-        waited = time.perf_counter()
+        waited, batches = time.perf_counter(), None
         try:
-            return next(steps)
-        except Exception:
-            self._rescue()
-            raise
+            batches = next(steps)
         finally:
             self.tally.waited_s += time.perf_counter() - waited
+            if batches is None:
+                self._rescue()
+        return batches
 
     def learn(self, batches: list[PairBatch]) -> None:
         """One step of every turn."""

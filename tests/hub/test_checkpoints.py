@@ -20,7 +20,7 @@ from auscult.errors import CheckpointError, TrustError
 from auscult.files import write_bytes
 from auscult.hub.bundle import Meta, parameters, read_meta, read_tensors, save, select
 from auscult.hub.opening import open_method, read_checkpoint, start_from
-from auscult.hub.unpickle import Placeholder, foreign_classes, read_archive
+from auscult.hub.unpickle import Inert, foreign_classes, read_archive
 from auscult.nets.gtcrn import GTCRN
 
 METHOD = {
@@ -124,7 +124,7 @@ class TestForeign:
         save(tmp_path / "gtcrn.safetensors", found.tensors, found.meta)
         assert auscult.load(str(tmp_path / "gtcrn.safetensors")).rate_hz == 16_000
 
-    def test_tensors_numbers_and_placeholders_survive(self, tmp_path: Path) -> None:
+    def test_tensors_numbers_and_names_survive(self, tmp_path: Path) -> None:
         shared = torch.arange(12.0).reshape(3, 4)
         payload = {
             "view": shared[1:, ::2], "half": torch.ones(2, dtype=torch.bfloat16), "int": torch.tensor([1, 2]),
@@ -138,7 +138,7 @@ class TestForeign:
         assert back["ordered"] == {"a": 1}
         assert back["scalar"] == 2.5
         assert back["set"] == {1, 2}
-        assert isinstance(back["path"], Placeholder)
+        assert isinstance(back["path"], Inert)
         assert foreign_classes(back) == {"pathlib.PosixPath"}
 
     def test_a_foreign_layout_is_described(self, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def malicious(marker: Path) -> dict[str, bytes]:
         "copytree": pickle.dumps(Call(shutil.copytree, "/etc", str(marker))),
         "instance opcode": f"(V{touch}\nios\nsystem\n.".encode(),
         "nested pickle": pickle.dumps(Call(pickle.loads, pickle.dumps(Call(os.system, touch)))),
-        "build on a placeholder": f"cos\nsystem\n(V{touch}\ntR(dV__class__\ncbuiltins\nexec\nsb.".encode(),
+        "build on an inert object": f"cos\nsystem\n(V{touch}\ntR(dV__class__\ncbuiltins\nexec\nsb.".encode(),
         "torch load": f"ctorch\nload\n(V{marker}\ntR.".encode(),
         "numpy loads": b"cnumpy\nload\n(V/etc/passwd\ntR.",
         "object scalar": b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(VO8\ntRcos\nsystem\ntR.",
@@ -224,7 +224,7 @@ def test_a_malicious_class_inside_a_real_checkpoint_stays_inert(tmp_path: Path) 
     payload = {"model": state, "hook": Call(os.system, f"touch {marker}"), "epoch": 1}
     torch.save(payload, tmp_path / "x.tar")
     back = read_archive(tmp_path / "x.tar")
-    assert isinstance(back["hook"], Placeholder)
+    assert isinstance(back["hook"], Inert)
     assert back["hook"].name == "posix.system"
     assert not marker.exists()
 
