@@ -41,7 +41,14 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=title or None,
+        title_justify="left",
+        header_style="bold",
+        show_header=any(columns),
+        box=None,
+        pad_edge=False,
+    )
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i >= numeric else "left", no_wrap=i != folds, overflow="fold")
     for row in rows:

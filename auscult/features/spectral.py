@@ -6,7 +6,7 @@ complex number (no angle, no NaN gradient at zero).
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,15 +21,6 @@ WindowKind = Literal["hann", "sqrthann", "hamming"]
 Padding = Literal["zero", "reflect", "replicate"]
 TINY = 1e-12
 """Magnitudes below this count as zero."""
-
-
-@runtime_checkable
-class Features(Protocol):
-    """Wave to latent and back. ``decode(encode(wave), T)`` is the wave, up to rounding."""
-
-    def encode(self, wave: Float[Tensor, "B C T"]) -> Tensor: ...
-
-    def decode(self, z: Tensor, samples: int) -> Float[Tensor, "B C T"]: ...
 
 
 class CompressedSTFT(nn.Module):

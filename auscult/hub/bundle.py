@@ -41,7 +41,6 @@ class Meta:
     selected: float | None = None
     """The score that checkpoints of a run are ranked by; higher is better. None: not validated."""
     origin: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The metadata entry."""
