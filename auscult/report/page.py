@@ -1,0 +1,59 @@
+"""One self-contained HTML file from a template: styles, scripts, pictures and audio inside, nothing from outside."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from auscult.errors import need
+from auscult.files import write_bytes
+from auscult.version import __version__
+
+TEMPLATES = Path(__file__).parent / "templates"
+MEDIA = {".png": "image/png", ".flac": "audio/flac", ".wav": "audio/wav", ".svg": "image/svg+xml"}
+
+
+def write_page(path: Path, template: str, **values: Any) -> None:
+    """Render ``templates/<template>`` (which extends ``base.html``) and write it aside.
+
+    Templates are autoescaped; ``include_raw('x.css')`` inlines a file, ``data(value)`` puts JSON into a script.
+
+    Raises:
+        MissingExtra: jinja2 is not installed. OutputError: the file cannot be written.
+    """
+    jinja2 = need("jinja2", "a report page")
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.undefined = jinja2.StrictUndefined
+    environment.globals |= {"include_raw": _include_raw, "data": script_data, "version": __version__}
+    write_bytes(path, environment.get_template(template).render(**values).encode())
+
+
+def media_uri(data: bytes, suffix: str) -> str:
+    """Bytes as a ``data:`` address."""
+    return f"data:{MEDIA[suffix]};base64,{base64.b64encode(data).decode()}"
+
+
+def script_data(value: Any) -> Any:
+    """JSON that is safe inside ``<script type="application/json">``; numbers that do not exist are null."""
+    import markupsafe  # comes with jinja2
+
+    text = json.dumps(_finite(value), separators=(",", ":"), default=str, allow_nan=False)
+    return markupsafe.Markup(text.replace("<", "\\u003c"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _include_raw(name: str) -> Any:
+    import markupsafe
+
+    return markupsafe.Markup((TEMPLATES / name).read_text(encoding="utf-8"))
