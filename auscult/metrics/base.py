@@ -93,9 +93,9 @@ class Metric(ABC):
                 itself refuses.
         """
         present = signals.present
-        for role in self.needs:
-            if role not in present:
-                raise MetricFailure(f"needs the {role} signal")
+        for needed in self.needs:
+            if needed not in present:
+                raise MetricFailure(f"needs the {needed} signal")
         for role, signal in ((role, present[role]) for role in (*self.needs, "estimate")):
             if signal.shape != signals.estimate.shape:
                 raise MetricFailure(f"lengths differ: {role} {signal.size}, estimate {signals.estimate.size} samples")
@@ -112,7 +112,7 @@ class Metric(ABC):
     @property
     def label(self) -> str:
         """Its name in reports: ``lsd_high:4000`` where a parameter was given."""
-        given = [getattr(self, field.name) for field in fields(self)] if is_dataclass(self) else []
+        given: list[Any] = [getattr(self, field.name) for field in fields(self)] if is_dataclass(self) else []
         return ":".join([self.name, *(f"{value:g}" for value in given if value is not None)])
 
     @property
