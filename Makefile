@@ -11,13 +11,14 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 FILE ?=
 DATA ?= data
 
-.PHONY: demo test check docs model clean bench-speed bench-net bench-engine bench-loader bench-default bench-score
+.PHONY: demo test check docs model clean bench-speed bench-net bench-engine bench-loader bench-default bench-score \
+	bench-coverage bench-metrics bench-evaluate bench-report
 
 demo: $(VENV)/.demo
 ifeq ($(FILE),)
 	@$(BIN)/auscult enhance examples/noisy -o restored --overwrite
 	@echo
-	@$(BIN)/auscult evaluate --clean examples/clean --noisy examples/noisy --enhanced restored -o restored/scores.csv
+	@$(BIN)/auscult evaluate --data examples --enhanced restored -o evaluation --overwrite
 else
 	@$(BIN)/auscult enhance "$(FILE)" --overwrite
 endif
@@ -63,7 +64,19 @@ bench-loader: $(VENV)/.dev
 	$(BIN)/python benchmarks/loader.py --data $(DATA)
 
 bench-default: $(VENV)/.dev
-	$(BIN)/python benchmarks/default.py --data $(DATA)
+	$(BIN)/auscult evaluate --data $(DATA)/vbdmd_p257 --model default -o results/default
+
+bench-coverage: $(VENV)/.dev
+	$(BIN)/python benchmarks/coverage.py
+
+bench-metrics: $(VENV)/.dev
+	$(BIN)/python benchmarks/metrics.py --data $(DATA)
+
+bench-evaluate: $(VENV)/.dev
+	$(BIN)/python benchmarks/evaluate.py --data $(DATA)
+
+bench-report: $(VENV)/.dev
+	$(BIN)/python benchmarks/report.py
 
 # RUN=runs/score-small-XXXXXXXX, after auscult train score-small --data $(DATA)
 bench-score: $(VENV)/.dev
@@ -72,4 +85,4 @@ bench-score: $(VENV)/.dev
 bench-speed: bench-net bench-engine bench-loader
 
 clean:
-	rm -rf $(VENV) restored docs/_build .pytest_cache .mypy_cache .ruff_cache .coverage
+	rm -rf $(VENV) restored evaluation docs/_build .pytest_cache .mypy_cache .ruff_cache .coverage

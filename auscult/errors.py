@@ -63,6 +63,10 @@ class TrainingError(AuscultError):
     """A run cannot start or continue."""
 
 
+class EvaluationError(AuscultError):
+    """An evaluation cannot start or continue, or its numbers contradict what is known of its data."""
+
+
 class MissingExtra(AuscultError):
     """An optional dependency is not installed."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from auscult.errors import OutputError
 
@@ -44,6 +46,22 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     with aside(path) as part:
         part.write_bytes(data)
+
+
+def lock(folder: Path) -> IO[str]:
+    """Hold a folder, made if needed, for as long as the returned file is open; the kernel lets go of it with us.
+
+    Raises:
+        BlockingIOError: another process holds it. OSError: it cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    held = open(folder / ".lock", "a+")  # noqa: SIM115  held by the caller
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        held.close()
+        raise
+    return held
 
 
 def sweep(folder: Path) -> None:

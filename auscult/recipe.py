@@ -12,7 +12,7 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -104,6 +104,30 @@ def override(raw: dict[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
             _item(node, last, assignment)
             node[int(last)] = value
     return raw
+
+
+def in_full(resolved: Mapping[str, Any], assignment: str) -> str:
+    """An override with its full dotted name, where a short one fits a single value: ``steps=10``.
+
+    Raises:
+        RecipeError: the short name fits several values.
+    """
+    name, equals, text = assignment.partition("=")
+    if not equals or "." in name or name in resolved:
+        return assignment
+    fitting = [dotted for dotted in _names(resolved) if dotted.rpartition(".")[2] == name]
+    if len(fitting) > 1:
+        raise RecipeError(f"--set {assignment}: '{name}' could be {' or '.join(fitting)}; give it in full")
+    return f"{fitting[0]}={text}" if fitting else assignment
+
+
+def _names(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted names of the values of nested mappings."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
 
 
 def digest(resolved: Mapping[str, Any]) -> str:

@@ -8,14 +8,17 @@ Held-out speakers and noises, mixed at 0 to 10 dB (RMS), whole items of up to 4 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import yaml
-from intervals import cell
+from numpy import ndarray
 
 from auscult import recipe
 from auscult.data.pairs import PairSource
-from auscult.evaluate.score import default_metrics, metrics_named, score_waves
+from auscult.evaluate.score import STANDARD, Waves, metrics_named, score_waves
+from auscult.evaluate.statistics import interval
 from auscult.restore import load
 from auscult.rng import Key
 from auscult.samplers.base import Sampler
@@ -41,14 +44,20 @@ def main() -> None:
     source: PairSource = recipe.plan(node, PairSource, "data").build()
     step = max(1, len(source) // arguments.items)
     pairs = [source.pair(i * step, Key(1).child(i)) for i in range(arguments.items)]
-    metrics = metrics_named(default_metrics())
-    noisy = [score_waves(metrics, pair.clean, pair.noisy, pair.rate_hz)[0] for pair in pairs]
+    metrics = metrics_named(STANDARD)
+
+    def scored(estimates: Sequence[ndarray]) -> list[Mapping[str, float]]:
+        return [
+            score_waves(metrics, Waves(wave, pair.rate_hz, pair.clean)).scores
+            for pair, wave in zip(pairs, estimates, strict=True)
+        ]
+
+    noisy = scored([pair.noisy for pair in pairs])
     print("| sampler | calls | SI-SDR gain, dB | PESQ-WB | ESTOI |\n|---|---|---|---|---|")
     print(f"| noisy input | 0 | 0 | {cell([n['pesq'] for n in noisy], 2)} | {cell([n['estoi'] for n in noisy], 3)} |")
     for settings in arguments.samplers:
         model = load(arguments.run, overrides=[f"sampler={settings}"])
-        restored = [model.enhance(pair.noisy, pair.rate_hz) for pair in pairs]
-        scores = [score_waves(metrics, p.clean, r, p.rate_hz)[0] for p, r in zip(pairs, restored, strict=True)]
+        scores = scored([model.enhance(pair.noisy, pair.rate_hz) for pair in pairs])
         gain = [s["si_sdr"] - n["si_sdr"] for s, n in zip(scores, noisy, strict=True)]
         calls = recipe.plan(yaml.safe_load(settings), Sampler, "sampler").build().calls
         print(
@@ -56,6 +65,12 @@ def main() -> None:
             f"{cell([s['estoi'] for s in scores], 3)} |",
             flush=True,
         )
+
+
+def cell(values: Sequence[float], digits: int) -> str:
+    """``2.31 [2.20, 2.43]``."""
+    low, high = interval(np.asarray(values))
+    return f"{np.mean(values):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from auscult.cli import convert, enhance, evaluate, show, train
+from auscult.cli import convert, enhance, evaluate, listen, show, train
 from auscult.errors import AuscultError
 from auscult.version import __version__
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command()(enhance.enhance)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
+app.add_typer(listen.app, name="listen")
 app.command()(show.models)
 app.add_typer(show.recipes, name="recipes")
 app.command()(show.info)

@@ -2,110 +2,324 @@
 
 from __future__ import annotations
 
-import csv
-import math
 import os
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from auscult.cli.shared import Json, print_json, print_table
+from auscult.cli.enhance import Precision, Weights
+from auscult.cli.shared import Json, Trust, as_json, print_json, print_table
 
 if TYPE_CHECKING:
-    from auscult.evaluate.score import Row
+    from auscult.evaluate.datasets import DataSet
+    from auscult.evaluate.rows import Evaluation, Row
+    from auscult.evaluate.study import Study
+    from auscult.evaluate.summary import Comparison, Standing, Summary
 
 
 def evaluate(
-    clean: Annotated[Path, typer.Option(help="Folder of clean references.")],
+    clean: Annotated[Path | None, typer.Option(help="Folder of clean references.")] = None,
+    noisy: Annotated[Path | None, typer.Option(help="Folder of the inputs; scored as a system of its own.")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH[=NAME]", help="A data set: folder of pairs, or JSONL manifest. Repeatable."),
+    ] = None,
     enhanced: Annotated[
-        list[str], typer.Option(help="Folder of restored files, DIR or DIR=NAME. Repeatable for several systems.")
-    ],
-    noisy: Annotated[Path | None, typer.Option(help="Folder of the inputs, scored as a system of its own.")] = None,
-    metrics: Annotated[str, typer.Option(help="Comma-separated: pesq, estoi, si_sdr, or package.module.Class.")] = "",
-    out: Annotated[Path, typer.Option("--out", "-o", help="CSV file with a row an item and system.")] = Path(
-        "scores.csv"
-    ),
+        list[str] | None, typer.Option(metavar="DIR[=NAME]", help="Folder of restored files. Repeatable.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", "-m", metavar="MODEL[=NAME]", help="default, checkpoint or run: restores now. Repeatable."
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=V[,V...]",
+            help="A setting of the models; several values make systems. seed=0,1,2 repeats.",
+        ),
+    ] = None,
+    matrix: Annotated[Path | None, typer.Option(help="All of this as a YAML file (docs/evaluating.md).")] = None,
+    metrics: Annotated[str, typer.Option(help="Comma-separated names (`auscult models --parts`), or all.")] = "",
+    facts: Annotated[Path | None, typer.Option(help="CSV with a column 'item', or VoiceBank's list: groups.")] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=REGEX", help="A group read off item names: 'speaker=^(p\\d+)_'.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the evaluation; the same command continues it.")
+    ] = Path("evaluation"),
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    devices: Annotated[
+        str, typer.Option("--devices", "--device", help="Comma-separated, for models: auto, cpu, cuda:0,cuda:1.")
+    ] = "auto",
+    common: Annotated[
+        bool, typer.Option("--common", help="Score the items that all have, where folders do not match.")
+    ] = False,
+    anchors: Annotated[
+        bool, typer.Option(help="Stop where noisy files of a known set do not have its known scores.")
+    ] = True,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option("--with", metavar="FOLDER", help="Show systems of another evaluation too. Repeatable."),
+    ] = None,
+    mixed: Annotated[
+        bool, typer.Option("--mixed", help="Show them, marked, even if measured by another protocol.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start anew where --out holds something else.")
+    ] = False,
+    export: Annotated[
+        Path | None, typer.Option(help="Also write a plain folder to share: audio, plots, tables.")
+    ] = None,
+    report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
+    weights: Annotated[Weights | None, typer.Option(help="Averaged or raw weights of checkpoints.")] = None,
+    precision: Annotated[Precision | None, typer.Option(help="bf16: faster for models of whole signals.")] = None,
+    trust: Trust = None,
     json: Json = False,
 ) -> None:
-    """Score restored files against their clean references.
+    """Score restored files, or models, against clean references: numbers with intervals, and whether they differ.
 
-    Files are matched by name; what does not match, differs in length or rate stops the evaluation before it starts. A
-    metric that fails on an item (silence, too short) is named, counted and left out of the mean, never scored zero.
+    Files are matched by name; what does not match, differs in length or rate or cannot be read stops the evaluation
+    before it starts. A metric that fails on an item is named and counted, never scored zero. An interrupted
+    evaluation is continued by the same command.
 
-        auscult evaluate --clean test/clean --noisy test/noisy --enhanced restored/
+        auscult evaluate --clean test/clean --noisy test/noisy --enhanced restored/ --enhanced other/=baseline
+        auscult evaluate --data test/ --model default --model runs/score-small-1a2b3c4d --set seed=0,1,2
+        auscult evaluate --matrix study.yaml
     """
-    from rich.console import Console
-    from rich.progress import track
+    from auscult.evaluate.anchors import in_words
+    from auscult.evaluate.conduct import Conduct, carry_out
+    from auscult.evaluate.store import Store, join, load
+    from auscult.evaluate.study import Study, plan
+    from auscult.evaluate.summary import summarise
 
-    from auscult.evaluate.score import default_metrics, run, tasks_of
-
-    systems = _systems(noisy, enhanced)
-    names = [name.strip() for name in metrics.split(",")] if metrics else default_metrics()
-    tasks = tasks_of(clean, systems)
-    console = Console(stderr=True)
-    quiet = json or not console.is_terminal
-    scored = track(run(tasks, names, workers), "scoring", len(tasks), console=console, transient=True, disable=quiet)
-    rows = list(scored)
-    _write(out, rows)
+    given = _Given(clean, noisy, data or (), enhanced or (), model or (), settings or (), facts, group or ())
+    if matrix is not None:
+        given.refuse(matrix)
+    study = given.study() if matrix is None else Study.read(matrix)
+    asked = {name: choice.value for name, choice in (("weights", weights), ("precision", precision)) if choice}
+    opening = replace(study.opening, trust=tuple(trust or ()), **asked)  # a file cannot trust itself
+    names = tuple(name.strip() for name in metrics.split(",")) if metrics else study.metrics
+    planned = plan(replace(study, metrics=names, opening=opening), out, common)
+    others = {str(folder): load(folder) for folder in beside or ()}
+    join(planned.evaluation, others, mixed)  # what cannot be joined is refused before the work
+    conduct = Conduct(workers, tuple(name.strip() for name in devices.split(",")), anchors)
+    with (
+        Store(out, planned.evaluation, overwrite) as store,
+        _Progress(len(planned.tasks), len(store.rows), quiet=json) as bar,
+    ):
+        checked = carry_out(planned, store, conduct, bar.done)
+        whole, marks = join(store.evaluation(), others, mixed)
+    summary = summarise(whole, [*marks, *in_words(checked)])
+    written = _write(out, whole, summary, report, export)
     if json:
-        print_json({"file": str(out), "systems": {system: _summary(rows, system) for system in systems}})
+        print_json({"folder": str(out), "fingerprint": whole.fingerprint, **asdict(summary)})
         return
-    print_table(["system", "items", *rows_metrics(rows)], [_line(rows, system) for system in systems])
-    for row in rows:
-        for metric, reason in row.failures.items():
-            typer.secho(f"no {metric} for {row.system}/{row.item}: {reason}", fg="yellow", err=True)
-    typer.echo(f"per item: {out}")
+    _print(whole, summary)
+    typer.echo(f"in {out}: {', '.join(written)}")
 
 
-def _systems(noisy: Path | None, enhanced: list[str]) -> dict[str, Path]:
-    """Folders by name; a name given twice would hide one of two systems."""
+@dataclass(frozen=True)
+class _Given:
+    """The options that say what is to be compared."""
+
+    clean: Path | None
+    noisy: Path | None
+    data: Sequence[str]
+    enhanced: Sequence[str]
+    model: Sequence[str]
+    settings: Sequence[str]
+    facts: Path | None
+    group: Sequence[str]
+
+    def refuse(self, matrix: Path) -> None:
+        """A matrix file says all of this itself.
+
+        Raises:
+            RecipeError: some of it is said here too.
+        """
+        from auscult.errors import RecipeError
+
+        if given := [name for name, value in vars(self).items() if value]:
+            raise RecipeError(f"--{given[0]} and --matrix {matrix} both say what is compared; put it into the file")
+
+    def study(self) -> Study:
+        """The study these options describe."""
+        from auscult.evaluate.study import Study, System
+
+        systems = {name: System(folder=path) for name, path in _named(self.enhanced, "systems").items()}
+        for name, path in _named(self.model, "systems", taken=systems).items():
+            systems[name] = System(model=path)
+        return Study(self._data(), systems, dict(map(_setting, self.settings)))
+
+    def _data(self) -> dict[str, DataSet]:
+        from auscult.evaluate.datasets import DataSet
+
+        patterns = dict(_halves(given, "--group", "speaker=^(p\\d+)_") for given in self.group)
+        sets = {}
+        for name, given in _named(self.data, "data sets").items():
+            path = Path(given)
+            at = {"folder": path} if path.is_dir() else {"manifest": path}
+            sets[name] = DataSet(**at, facts=self.facts, patterns=patterns)
+        if self.clean is not None or self.noisy is not None:
+            known = (self.clean or self.noisy or Path()).resolve()
+            sets[known.parent.name] = DataSet(clean=self.clean, noisy=self.noisy, facts=self.facts, patterns=patterns)
+        elif not sets:
+            sets["files"] = DataSet(facts=self.facts, patterns=patterns)  # restored files alone: no reference
+        return sets
+
+
+def _named(given: Sequence[str], what: str, taken: Collection[str] = ()) -> dict[str, str]:
+    """Paths by name: PATH=NAME, or the path's own last name; a name given twice would hide one of two."""
     from auscult.errors import DataError
 
-    systems = {"noisy": noisy} if noisy is not None else {}
-    for given in enhanced:
-        folder, _, name = (given, "", "") if Path(given).is_dir() else given.rpartition("=")
-        path = Path(folder or name)
-        label = (name if folder else "") or path.resolve().name
-        if label in systems:
-            raise DataError(f"two systems are called '{label}': {systems[label]} and {path}; name them as {path}=NAME")
-        systems[label] = path
-    return systems
+    named: dict[str, str] = {}
+    for one in given:
+        path, _, name = (one, "", "") if Path(one).exists() else one.rpartition("=")
+        path, name = (path, name) if path else (one, "")
+        label = name or Path(path).resolve().stem
+        if label in named or label in taken:
+            raise DataError(
+                f"two {what} are called '{label}': {named.get(label, 'another')} and {path}; say {path}=NAME"
+            )
+        named[label] = path
+    return named
 
 
-def rows_metrics(rows: list[Row]) -> list[str]:
-    """Names of all metrics that occur, in order."""
-    return list(dict.fromkeys(name for row in rows for name in (*row.scores, *row.failures)))
+def _setting(given: str) -> tuple[str, list[Any]]:
+    """``steps=30,50`` as a name and its values; a YAML list or mapping is one value."""
+    name, text = _halves(given, "--set", "steps=30,50")
+    parts = [text] if text[:1] in "[{" else text.split(",")
+    return name, [_yaml(part, given) for part in parts]
 
 
-def _summary(rows: list[Row], system: str) -> dict[str, object]:
-    from auscult.evaluate.score import mean
+def _yaml(text: str, given: str) -> Any:
+    import yaml
 
-    own = [row for row in rows if row.system == system]
-    means = {name: value if math.isfinite(value := mean(own, name)) else None for name in rows_metrics(own)}
-    return {"items": len(own), "means": means, "failed": {row.item: row.failures for row in own if row.failures}}
+    from auscult.errors import RecipeError
 
-
-def _line(rows: list[Row], system: str) -> list[str]:
-    from auscult.evaluate.score import mean
-
-    own = [row for row in rows if row.system == system]
-    cells = []
-    for name in rows_metrics(rows):
-        scored = sum(name in row.scores for row in own)
-        note = "" if scored == len(own) else f" ({scored} of {len(own)})"
-        cells.append(f"{mean(own, name):.3f}{note}")
-    return [system, str(len(own)), *cells]
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {given}: '{text}' is not a YAML value") from error
 
 
-def _write(path: Path, rows: list[Row]) -> None:
-    from auscult.files import aside
+def _halves(given: str, option: str, example: str) -> tuple[str, str]:
+    from auscult.errors import RecipeError
 
-    columns = rows_metrics(rows)
-    with aside(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["system", "item", *columns, "failed"])
-        for row in rows:
-            failed = "; ".join(f"{name}: {reason}" for name, reason in row.failures.items())
-            writer.writerow([row.system, row.item, *(row.scores.get(name, "") for name in columns), failed])
+    name, equals, text = given.partition("=")
+    if not equals or not name or not text:
+        raise RecipeError(f"{option} {given}: give name=value, such as {example}")
+    return name, text
+
+
+class _Progress:
+    """A bar over rows with rate and time left, on the terminal only."""
+
+    def __init__(self, rows: int, done: int, quiet: bool):
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("scoring"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
+        self._task = self._bar.add_task("", total=rows, completed=done, rate="")
+        self._started, self._new = time.monotonic(), 0
+
+    def done(self, row: Row) -> None:
+        """A row is finished."""
+        self._new += 1
+        rate = self._new / max(time.monotonic() - self._started, 1e-9)
+        self._bar.update(self._task, advance=1, rate=f"{rate:.1f}/s")
+
+    def __enter__(self) -> _Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+
+def _write(out: Path, evaluation: Evaluation, summary: Summary, report: bool, export: Path | None) -> list[str]:
+    """All files of a finished evaluation; their names."""
+    from auscult.files import write_bytes
+    from auscult.report import tables
+
+    texts = {
+        "scores.csv": tables.csv_text(evaluation),
+        "summary.json": as_json(asdict(summary)),
+        "summary.md": tables.markdown(evaluation, summary),
+        "summary.tex": tables.latex(evaluation, summary),
+    }
+    for name, text in texts.items():
+        write_bytes(out / name, text.encode())
+    tables.write_parquet(out / "scores.parquet", evaluation)
+    written = [*texts, "scores.parquet"]
+    if report:
+        from auscult.report.evaluation import write_report
+
+        write_report(out / "report.html", evaluation, summary)
+        written.append("report.html")
+    if export is not None:
+        from auscult.report.export import export as write_folder
+
+        for missing in write_folder(evaluation, summary, export):
+            typer.secho(missing, fg="yellow", err=True)
+    return written
+
+
+def _print(evaluation: Evaluation, summary: Summary) -> None:
+    """Means with intervals, then what can be said of the differences, then what must be known beside them."""
+    from auscult.report.tables import column_title, data_sets
+
+    for data in data_sets(summary):
+        standings = [standing for standing in summary.standings if standing.data == data]
+        columns = ["system", "items", *(column_title(metric) for metric in evaluation.metrics)]
+        rows = []
+        for system in dict.fromkeys(standing.system for standing in standings):
+            own = [standing for standing in standings if standing.system == system]
+            items = str(max(s.estimate.items for s in own)) + (f" x {own[0].seeds} seeds" if own[0].seeds > 1 else "")
+            rows.append([system, items, *(_cell(s) for s in own)])
+        print_table(columns, rows, title=data if len(data_sets(summary)) > 1 else "")
+        _print_comparisons([comparison for comparison in summary.comparisons if comparison.data == data])
+    for note in summary.notes:
+        typer.secho(note, fg="yellow", err=True)
+
+
+def _print_comparisons(compared: list[Comparison]) -> None:
+    """Every difference with its interval and verdict; a sentence where nothing is shown, on what it would take."""
+    from auscult.report.tables import differences, p_value
+
+    if not compared:
+        return
+    typer.echo()
+    rows = [
+        [f"{one.a} - {one.b}", one.metric, f"{mean} {bounds}", p_value(one.p_holm), one.verdict]
+        for one, (mean, bounds) in zip(compared, differences(compared), strict=True)
+    ]
+    print_table(["difference", "in", "mean [95 %]", "p (Holm)", "verdict"], rows, numeric=2)
+    for one in compared:
+        if one.verdict == "no difference shown":
+            typer.echo(one.words)
+
+
+def _cell(standing: Standing) -> str:
+    from auscult.report.tables import digits_of, number
+
+    e = standing.estimate
+    digits = digits_of([e])
+    bounds = f" [{number(e.low, digits)}, {number(e.high, digits)}]" if e.low <= e.high else ""
+    failed = f" ({standing.failed} failed)" if standing.failed else ""
+    return f"{number(e.mean, digits)}{bounds}{failed}"

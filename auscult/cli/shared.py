@@ -21,7 +21,12 @@ Set = Annotated[
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    typer.echo(json.dumps(_without_gaps(value), indent=1, default=str, allow_nan=False))
+    typer.echo(as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """JSON for programs: what does not exist is null."""
+    return json.dumps(_without_gaps(value), indent=1, default=str, allow_nan=False)
 
 
 def _without_gaps(value: Any) -> Any:

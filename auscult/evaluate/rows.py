@@ -23,6 +23,8 @@ class Item:
     clean: Path | None = None
     noisy: Path | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    rate_hz: int = 0
+    samples: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Row:
     estimate: Path | None = None
     speed: float | None = None
     """Times faster than real time, where the system is a model that ran here."""
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    """What was measured of the item itself on the way (rows of ``noisy`` only)."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,23 @@ def read_checkpoint(path: Path) -> Import:
     return read_foreign(path)
 
 
+def settled(found: Meta, origin: str, trust: Collection[str] = (), overrides: Sequence[str] = ()) -> recipe.Plan:
+    """The method of a checkpoint with its settings overridden, checked and not yet built.
+
+    A setting may be named short where that is unambiguous: ``steps=10`` for ``sampler.steps=10``.
+
+    Raises:
+        TrustError: it names a class of a package that is not trusted.
+        RecipeError: overrides that the method does not know.
+    """
+    check_trust(recipe.class_names(found.method), trust, origin)
+    if overrides:
+        whole = recipe.plan(found.method, Method, "method").as_dict()
+        overrides = [recipe.in_full(whole, given) for given in overrides]
+    node = recipe.override({"method": found.method}, [f"method.{given}" for given in overrides])["method"]
+    return recipe.plan(node, Method, "method")
+
+
 def open_method(
     path: Path, trust: Collection[str] = (), overrides: Sequence[str] = (), weights: Weights = "auto"
 ) -> tuple[Method, dict[str, nn.Module], Meta]:
@@ -44,9 +61,7 @@ def open_method(
         RecipeError: overrides that the method does not know.
     """
     found = read_checkpoint(path)
-    check_trust(recipe.class_names(found.meta.method), trust, str(path))
-    node = recipe.override({"method": found.meta.method}, [f"method.{given}" for given in overrides])["method"]
-    method: Method = recipe.plan(node, Method, "method").build()
+    method: Method = settled(found.meta, str(path), trust, overrides).build()
     nets = method.nets()
     for name, net in nets.items():
         load_net(net, select(found.tensors, name, weights, str(path)), str(path))

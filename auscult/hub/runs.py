@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
+from typing import Any
 
 from auscult.errors import CheckpointError
 from auscult.hub.bundle import read_meta
@@ -33,3 +35,14 @@ def best_checkpoint(run: Path) -> Path:
         return -math.inf if selected is None else selected, path.name
 
     return max(found, key=rank)
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """Rows of a history; a last line that was cut short by a crash is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows

@@ -73,6 +73,8 @@ class Method(ABC):
     """
 
     turns: ClassVar[tuple[str, ...]] = ("net",)
+    generative: ClassVar[bool] = False
+    """Whether restoration draws random numbers, so that another seed gives another answer."""
     rate_hz: int
     normalise: Normalise
 

@@ -46,6 +46,8 @@ class ScoreModel(Method):
         sampler: how restoration walks back; its fields are the method's settings at restoration.
     """
 
+    generative = True
+
     def __init__(
         self,
         net: nn.Module,

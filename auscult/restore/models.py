@@ -129,8 +129,7 @@ def load(
     from auscult.restore.engine import Restorer
 
     if str(model) == BUILT_IN:
-        if overrides:
-            raise RecipeError(f"the built-in model has no settings, so '{overrides[0]}' cannot be set")
+        refuse_settings(overrides)
         return Restorer(built_in())
     path = checkpoint_of(Path(model))
     need("torch", f"the model {path.name}")
@@ -138,6 +137,16 @@ def load(
 
     method, nets, _ = open_method(path, trust, overrides, weights)
     return Restorer(model_of(path.stem, method, nets, pick_device(device), cut, precision))
+
+
+def refuse_settings(overrides: Sequence[str]) -> None:
+    """The built-in model takes none.
+
+    Raises:
+        RecipeError: there are some.
+    """
+    if overrides:
+        raise RecipeError(f"the built-in model has no settings, so '{overrides[0]}' cannot be set")
 
 
 def built_in() -> Model:

@@ -10,7 +10,6 @@ runs/<recipe>-<8 hex>/
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
@@ -23,7 +22,8 @@ from typing import IO, Any
 import yaml
 
 from auscult.errors import TrainingError
-from auscult.files import sweep, write_bytes
+from auscult.files import lock, sweep, write_bytes
+from auscult.hub.runs import read_history
 from auscult.version import __version__
 
 Row = dict[str, Any]
@@ -52,18 +52,15 @@ class RunFolder:
             TrainingError: another process trains in it, or it cannot be written.
         """
         try:
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            self._lock = lock(self.path)
+            self.checkpoints.mkdir(exist_ok=True)
             self.samples.mkdir(exist_ok=True)
-            self._lock = open(self.path / ".lock", "a+")  # noqa: SIM115  held for the life of the run
-        except OSError as error:
-            raise TrainingError(f"{self.path}: cannot be written ({error}); choose another --runs folder") from error
-        try:
-            # The kernel drops the lock with the process, however it ends.
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise TrainingError(
                 f"{self.path}: another process is training in this folder; wait for it or stop it"
             ) from error
+        except OSError as error:
+            raise TrainingError(f"{self.path}: cannot be written ({error}); choose another --runs folder") from error
         for folder in (self.path, self.checkpoints, self.samples):
             sweep(folder)
         if not (self.path / "recipe.yaml").exists():
@@ -94,17 +91,6 @@ class RunFolder:
             if file is not None:
                 file.close()
         self._history = self._lock = None
-
-
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """Rows of a history; a last line that was cut short by a crash is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
 
 
 def environment() -> dict[str, Any]:

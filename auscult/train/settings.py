@@ -102,11 +102,13 @@ class Validation:
         if self.select not in self.metrics:
             raise RecipeError(f"validation.select: '{self.select}' is not among metrics: {', '.join(self.metrics)}")
         metrics_named(self.metrics)  # an unknown or uninstalled metric is named now, not at the first validation
+        if metrics_named([self.select])[0].higher_is_better is None:
+            raise RecipeError(f"validation.select: of '{self.select}' neither more nor less is better; choose another")
 
     def rank(self, means: Mapping[str, float]) -> float:
         """What checkpoints are ranked by: the selected mean, higher is better; undefined is worst."""
         metric = metrics_named([self.select])[0]
-        value = means[metric.name] if metric.higher_is_better else -means[metric.name]
+        value = means[metric.label] if metric.higher_is_better else -means[metric.label]
         return value if math.isfinite(value) else -math.inf
 
     def indices(self) -> Iterator[int]:

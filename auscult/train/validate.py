@@ -17,7 +17,8 @@ from auscult.data.loader import ATTEMPTS
 from auscult.data.pairs import Pair
 from auscult.degrade.base import Unusable
 from auscult.errors import DataError, RestorationError
-from auscult.evaluate.score import Row, mean, metrics_named, score_waves
+from auscult.evaluate.rows import Row
+from auscult.evaluate.score import Waves, mean, metrics_named, score_waves
 from auscult.methods.base import Method
 from auscult.metrics.base import Metric
 from auscult.restore.engine import Restorer
@@ -25,6 +26,7 @@ from auscult.restore.models import model_of
 from auscult.rng import Key
 from auscult.train.settings import Validation
 
+DATA = "validation"
 SAMPLES = 3
 """Items whose restoration is kept as audio."""
 
@@ -53,7 +55,7 @@ class Outcome:
     @classmethod
     def of(cls, judged: Sequence[Judged], metrics: Sequence[str]) -> Outcome:
         rows = tuple(item.row for item in judged)
-        names = [metric.name for metric in metrics_named(metrics)]
+        names = [metric.label for metric in metrics_named(metrics)]
         lost = Counter(name for item in judged for name in item.lost)
         left = [replace(item.row, scores={**item.row.scores, **item.lost}) for item in judged]
         means, standing = ({name: mean(side, name) for name in names} for side in (rows, left))
@@ -86,11 +88,12 @@ def validate(
         try:
             restored = restorer.enhance(pair.noisy, pair.rate_hz)
         except RestorationError as error:  # the net has diverged: an item without scores, not the end of the run
-            failures = {metric.name: str(error) for metric in metrics}
-            judged.append(Judged(Row("net", pair.name, {}, failures), _lost(metrics, pair, failures)))
+            failures = {metric.label: str(error) for metric in metrics}
+            judged.append(Judged(Row(DATA, "net", pair.name, {}, failures), _lost(metrics, pair, failures)))
             continue
-        scores, failures = score_waves(metrics, pair.clean, restored, pair.rate_hz)
-        judged.append(Judged(Row("net", pair.name, scores, failures), _lost(metrics, pair, failures)))
+        found = score_waves(metrics, Waves(restored, pair.rate_hz, pair.clean, pair.noisy))
+        row = Row(DATA, "net", pair.name, found.scores, found.failures)
+        judged.append(Judged(row, _lost(metrics, pair, found.failures)))
         if samples is not None and number < SAMPLES:
             for role, wave in (("noisy", pair.noisy), ("restored", restored), ("clean", pair.clean)):
                 write(samples / f"{number}-{role}.flac", Clip(wave, pair.rate_hz))
@@ -101,8 +104,8 @@ def _lost(metrics: Sequence[Metric], pair: Pair, failures: Mapping[str, str]) ->
     """Which failures are the net's doing: the noisy input has a score there."""
     if not failures:
         return {}
-    before, _ = score_waves([m for m in metrics if m.name in failures], pair.clean, pair.noisy, pair.rate_hz)
-    return before
+    lost = [metric for metric in metrics if metric.label in failures]
+    return score_waves(lost, Waves(pair.noisy, pair.rate_hz, pair.clean, pair.noisy)).scores
 
 
 def _usable(validation: Validation, key: Key, index: int) -> Pair:

@@ -189,13 +189,21 @@ class TestBadInput:
               corpus, "--track", "tensorbord", "--runs", tmp_path / "runs", "--device", "cpu")  # fmt: skip
 
     def test_evaluation(self, fails: Callable[..., None], corpus: Path, tmp_path: Path) -> None:
-        pairs = corpus / "pairs"
-        fails("only in clean", "evaluate", "--clean", pairs / "clean", "--enhanced", corpus / "speech")
-        fails("two systems are called 'noisy'", "evaluate", "--clean", pairs / "clean", "--noisy", pairs / "noisy",
-              "--enhanced", pairs / "noisy")  # fmt: skip
-        fails("no such folder", "evaluate", "--clean", pairs / "clean", "--enhanced", tmp_path / "none")
-        fails("'pesk' is not in the catalogue", "evaluate", "--clean", pairs / "clean", "--enhanced", pairs / "noisy",
-              "--metrics", "pesk")  # fmt: skip
+        pairs, out = corpus / "pairs", ("-o", tmp_path / "e", "--workers", "1")
+        clean = ("evaluate", *out, "--clean", pairs / "clean")
+        fails("no item is in clean and speech alike: clean lacks", *clean, "--enhanced", corpus / "speech")
+        fails("'noisy' is the name of the unprocessed", *clean, "--noisy", pairs / "noisy", "--enhanced",
+              pairs / "noisy")  # fmt: skip
+        fails("two systems are called 'x'", *clean, "--enhanced", f"{pairs / 'noisy'}=x", "--model", "default=x")
+        fails("no such folder", *clean, "--enhanced", tmp_path / "none")
+        fails("'pesk' is not in the catalogue", *clean, "--enhanced", f"{pairs / 'noisy'}=x", "--metrics", "pesk")
+        fails("nothing to score", *clean)
+        fails("--set steps: give name=value", *clean, "--set", "steps")
+        fails("--set a=.: '.' is not a YAML value", *clean, "--set", "a=[")
+        fails("--group speaker: give name=value", *clean, "--group", "speaker")
+        fails("--clean and --matrix .* both say what is compared", *clean, "--matrix", tmp_path / "study.yaml")
+        fails("cannot be read as YAML", "evaluate", *out, "--matrix", tmp_path / "study.yaml")
+        fails("no evaluation in it", *clean, "--noisy", pairs / "noisy", "--with", tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -277,37 +285,66 @@ class TestTrainAndAfter:
 
 
 class TestOtherCommands:
-    def test_evaluate(self, auscult: Run, corpus: Path, tmp_path: Path) -> None:
+    def test_evaluate_files_and_models(self, auscult: Run, corpus: Path, tmp_path: Path) -> None:
         pairs = corpus / "pairs"
-        code, out, _ = auscult("evaluate", "--clean", pairs / "clean", "--noisy", pairs / "noisy", "--enhanced",
-                               f"{pairs / 'clean'}=oracle", "-o", tmp_path / "s.csv",
-                               "--metrics", "si_sdr,estoi")  # fmt: skip
+        given = ("evaluate", "--clean", pairs / "clean", "--noisy", pairs / "noisy", "--enhanced",
+                 f"{pairs / 'clean'}=oracle", "--model", "default", "-o", tmp_path / "e", "--export",
+                 tmp_path / "shared", "--metrics", "si_sdr,estoi", "--workers", "2")  # fmt: skip
+        code, out, err = auscult(*given)
         assert code == 0
-        assert re.search(r"noisy +6", out)
-        assert re.search(r"oracle +6", out)
-        lines = (tmp_path / "s.csv").read_text().splitlines()
-        assert lines[0] == "system,item,si_sdr,estoi,failed"
-        assert len(lines) == 13
+        assert re.search(r"noisy +6 ", out)
+        assert re.search(r"oracle +6 +", out)
+        assert re.search(r"default - noisy +estoi +[+-]\d", out)
+        lines = (tmp_path / "e" / "scores.csv").read_text().splitlines()
+        assert lines[0] == "data,system,seed,item,snr_db,duration_s,si_sdr,estoi,failed"
+        assert len(lines) == 19
+        for name in ("summary.json", "summary.md", "summary.tex", "scores.parquet", "report.html"):
+            assert (tmp_path / "e" / name).stat().st_size > 500
+        assert (tmp_path / "shared" / "highlights.txt").is_file()
+        assert "speakers are not known" in err
+        kept = tmp_path / "e" / "restored" / "pairs" / "default" / "p0.wav"
+        before = kept.stat().st_mtime_ns
+        code, again, _ = auscult(*given)
+        assert (code, again, kept.stat().st_mtime_ns) == (0, out, before)
+
+    def test_evaluate_a_matrix_and_stand_it_beside_another(self, auscult: Run, corpus: Path, tmp_path: Path) -> None:
+        (tmp_path / "study.yaml").write_text(f"""
+data: {{pairs: {{folder: {corpus / "pairs"}}}}}
+systems: {{built-in: {{model: default}}}}
+metrics: [si_sdr]
+""")
+        first = ("evaluate", "--matrix", tmp_path / "study.yaml", "--workers", "1", "--no-report")
+        assert auscult(*first, "-o", tmp_path / "a")[0] == 0
+        second = ("evaluate", "--data", corpus / "pairs", "--enhanced", f"{corpus / 'pairs' / 'noisy'}=copy", "-o",
+                  tmp_path / "b", "--workers", "1", "--no-report")  # fmt: skip
+        code, out, _ = auscult(*second, "--metrics", "si_sdr", "--with", tmp_path / "a")
+        assert code == 0
+        assert re.search(r"built-in - copy +si_sdr", out)
+        code, out, err = auscult(*second[:-1], "--metrics", "snr", "-o", tmp_path / "c", "--with", tmp_path / "a",
+                                 "--mixed", "--no-report")  # fmt: skip
+        assert code == 0
+        assert "measured by another protocol" in err
 
     def test_evaluate_json_names_failures(self, auscult: Run, corpus: Path, tmp_path: Path) -> None:
         shutil.copytree(corpus / "pairs" / "clean", tmp_path / "silent")
         write(tmp_path / "silent" / "p0.wav", Clip(np.zeros((1, 24_000), np.float32), 16_000))
-        code, out, _ = auscult("evaluate", "--clean", corpus / "pairs" / "clean", "--enhanced", tmp_path / "silent",
-                               "-o", tmp_path / "s.csv", "--metrics", "si_sdr", "--workers", "1", "--json")  # fmt: skip
+        given = ("evaluate", "--clean", corpus / "pairs" / "clean", "--enhanced", tmp_path / "silent", "-o",
+                 tmp_path / "e", "--metrics", "si_sdr", "--workers", "1", "--no-report")  # fmt: skip
+        code, out, _ = auscult(*given, "--json")
         assert code == 0
-        assert json.loads(out)["systems"]["silent"]["failed"] == {"p0": {"si_sdr": "estimate is digital silence"}}
-        code, out, err = auscult("evaluate", "--clean", corpus / "pairs" / "clean", "--enhanced", tmp_path / "silent",
-                                 "-o", tmp_path / "s.csv", "--metrics", "si_sdr", "--workers", "1")  # fmt: skip
-        assert "(5 of 6)" in out
-        assert "no si_sdr for silent/p0: estimate is digital silence" in err
+        (standing,) = json.loads(out)["standings"]
+        assert (standing["failed"], standing["estimate"]["items"]) == (1, 5)
+        code, out, err = auscult(*given)
+        assert "(1 failed)" in out
+        assert "si_sdr failed on 1 of silent's rows, first p0: estimate is digital silence" in err
 
     def test_evaluate_json_is_json_when_nothing_could_be_scored(self, auscult: Run, tmp_path: Path) -> None:
         for side in ("clean", "out"):
             write(tmp_path / side / "a.wav", Clip(np.zeros((1, 16_000), np.float32), 16_000))
         code, out, _ = auscult("evaluate", "--clean", tmp_path / "clean", "--enhanced", tmp_path / "out", "-o",
-                               tmp_path / "s.csv", "--metrics", "si_sdr", "--workers", "1", "--json")  # fmt: skip
+                               tmp_path / "e", "--metrics", "si_sdr", "--workers", "1", "--json")  # fmt: skip
         assert code == 0
-        assert json.loads(out)["systems"]["out"]["means"] == {"si_sdr": None}
+        assert json.loads(out)["standings"][0]["estimate"]["mean"] is None
 
     def test_a_broken_run_does_not_hide_the_others(self, auscult: Run, trained: Path, tmp_path: Path) -> None:
         shutil.copytree(trained, tmp_path / "good")

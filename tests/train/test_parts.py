@@ -18,9 +18,10 @@ from torch import nn
 from auscult.errors import RecipeError, TrainingError
 from auscult.evaluate.score import Row
 from auscult.hub.bundle import read_meta
+from auscult.hub.runs import read_history
 from auscult.train.ema import Average
 from auscult.train.loop import Trainer, learning
-from auscult.train.run import RunFolder, read_history
+from auscult.train.run import RunFolder
 from auscult.train.schedule import Constant, Plateau, StepDecay, WarmupCosine
 from auscult.train.settings import Optimiser, Options, Validation
 from auscult.train.setup import RunPlan, plan_run
@@ -246,7 +247,7 @@ class TestRuns:
             plan_run(recipe(validation={**VALIDATION, "metrics": ["sisdr"], "select": "sisdr"}), Options(), corpus)
 
     def test_ranks_follow_the_metrics_direction(self, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from auscult.metrics.intrusive import SiSdr
+        from auscult.metrics.energy import SiSdr
 
         validation = plan_run(recipe(validation=VALIDATION), Options(), corpus).validation
         assert validation is not None

@@ -1,0 +1,219 @@
+"""A study: models and folders x data sets x settings, and the plan of what is scored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from auscult import recipe
+from auscult.catalogue import CATALOGUE, find
+from auscult.errors import DataError, RecipeError
+from auscult.evaluate.datasets import Contents, DataSet
+from auscult.evaluate.protocol import content_hash, describe, protocol_of
+from auscult.evaluate.rows import Evaluation, Item, MetricFacts
+from auscult.evaluate.score import NOISY, STANDARD, Task, metrics_named
+from auscult.evaluate.sources import File, Opening, Restored
+from auscult.evaluate.store import RESTORED
+from auscult.metrics.base import Metric
+from auscult.restore.models import BUILT_IN
+
+Setting = str | float | bool | list[str | float | bool]
+
+
+@dataclass(frozen=True)
+class System:
+    """A model that restores now, or a folder of files restored elsewhere (``{data}`` stands for the data set)."""
+
+    model: str | None = None
+    folder: str | None = None
+    settings: dict[str, Setting] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.model is None) == (self.folder is None):
+            raise ValueError("a system has either a model or a folder")
+
+    def below(self, base: Path) -> System:
+        """The same with paths relative to a folder."""
+        model = self.model if self.model in (None, BUILT_IN) else str(base / self.model)
+        return replace(self, model=model, folder=None if self.folder is None else str(base / self.folder))
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is to be compared. A setting with a list of values makes a system of each; ``seed`` makes repetitions.
+
+    ``metrics`` may hold ``all``. Without metrics: PESQ-WB, ESTOI and SI-SDR, or those without reference where there
+    are no clean files.
+    """
+
+    data: dict[str, DataSet]
+    systems: dict[str, System] = field(default_factory=dict)
+    settings: dict[str, Setting] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
+    opening: Opening = Opening()
+    """How models are opened, where a system does not say otherwise."""
+
+    @classmethod
+    def read(cls, path: Path) -> Study:
+        """A matrix file; its paths are relative to it.
+
+        Raises:
+            RecipeError: not YAML, or an unknown or wrong entry, named.
+        """
+        try:
+            raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from error
+        study: Study = recipe.plan(raw, cls, path.name).build()
+        return study._below(path.parent)
+
+    def _below(self, base: Path) -> Study:
+        data = {name: given.below(base) for name, given in self.data.items()}
+        systems = {name: given.below(base) for name, given in self.systems.items()}
+        return replace(self, data=data, systems=systems)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The evaluation with no rows yet, and what will fill it: noisy inputs first, then system by system."""
+
+    evaluation: Evaluation
+    tasks: tuple[Task, ...]
+    metrics: tuple[str, ...]
+
+
+def plan(study: Study, out: Path, common: bool = False) -> Plan:
+    """Find files, open what models say of themselves, and list every row that is to be. Nothing is computed.
+
+    Raises:
+        DataError: data sets whose files do not fit together, or a name for two things.
+        RecipeError, CheckpointError: systems or metrics that cannot be.
+    """
+    if not study.data:
+        raise DataError("a study needs at least one data set")
+    if NOISY in study.systems:
+        raise DataError(f"'{NOISY}' is the name of the unprocessed input; give that system another name")
+    folders = {name: system.folder for name, system in study.systems.items() if system.folder is not None}
+    contents = {
+        name: data.contents(name, {s: Path(folder.replace("{data}", name)) for s, folder in folders.items()}, common)
+        for name, data in study.data.items()
+    }
+    items = tuple(item for content in contents.values() for item in content.items)
+    names = _metric_names(study.metrics, items)
+    metrics = metrics_named(names)
+    described: dict[str, Mapping[str, Any]] = {}
+    tasks: list[Task] = []
+    if any(item.noisy is not None for item in items):
+        inputs = [path for item in items for path in (item.clean, item.noisy) if path is not None]
+        described[NOISY] = {"kind": "input", "content": content_hash(inputs)}
+        tasks += [Task(item, NOISY, File(item.noisy)) for item in items if item.noisy is not None]
+    for name, system in study.systems.items():
+        found = _recorded(name, contents) if system.model is None else _restored(name, system, study, items, out)
+        for label, facts, own in found:
+            if label in described:
+                raise DataError(f"two systems are called '{label}'; give each a name of its own")
+            described[label] = facts
+            tasks += own
+    if not tasks:
+        raise DataError("nothing to score: give noisy files, a folder of enhanced files or a model")
+    protocol = protocol_of(metrics, items)
+    evaluation = Evaluation(items, (), tuple(map(_facts, metrics)), described, protocol, recipe.digest(protocol))
+    return Plan(evaluation, tuple(tasks), tuple(names))
+
+
+_Found = Iterator[tuple[str, Mapping[str, Any], list[Task]]]
+
+
+def _recorded(name: str, contents: Mapping[str, Contents]) -> _Found:
+    files = [(item, content.estimates[name][item.name]) for content in contents.values() for item in content.items]
+    facts = {"kind": "files", "content": content_hash(path for _, path in files)}
+    yield name, facts, [Task(item, name, File(path)) for item, path in files]
+
+
+def _restored(name: str, system: System, study: Study, items: Sequence[Item], out: Path) -> _Found:
+    """A system for every combination of settings; seeds are repetitions of one."""
+    lacking = [item for item in items if item.noisy is None]
+    if lacking:
+        raise DataError(f"the model {name} needs noisy files; {lacking[0].data} has none: give --noisy")
+    assert system.model is not None
+    settings = {key: _values(value) for key, value in {**study.settings, **system.settings}.items()}
+    seeds = [_whole(seed) for seed in settings.pop("seed", [0])]
+    strengths = settings.pop("strength", [1.0])
+    varied = [key for key, values in {**settings, "strength": strengths}.items() if len(values) > 1]
+    for strength, *chosen in product(strengths, *settings.values()):
+        overrides = dict(zip(settings, chosen, strict=True))
+        opening = replace(
+            study.opening, model=system.model, overrides=tuple(f"{k}={_text(v)}" for k, v in overrides.items())
+        )
+        description = describe(opening)
+        told = {**overrides, "strength": strength}
+        label = " ".join([name, *(f"{key.rpartition('.')[2]}={told[key]}" for key in varied)])
+        own = seeds if description.generative else [None]
+        tasks = [
+            Task(item, label, Restored(opening, _kept(out, item, label, seed), seed or 0, float(strength)), seed)
+            for seed in own
+            for item in items
+        ]
+        yield label, {**description.facts, "strength": strength, "seeds": own}, tasks
+
+
+def _kept(out: Path, item: Item, label: str, seed: int | None) -> Path:
+    folder = out / RESTORED / _plain(item.data) / _plain(label)
+    if seed is not None:
+        folder /= f"seed-{seed}"
+    return folder / f"{item.name}.wav"
+
+
+def _plain(name: str) -> str:
+    """A name that is a folder's on every system."""
+    return re.sub(r"[^\w.=+-]+", "_", name)
+
+
+def _values(setting: Setting) -> list[Any]:
+    return setting if isinstance(setting, list) else [setting]
+
+
+def _whole(seed: Any) -> int:
+    if isinstance(seed, bool) or not float(seed).is_integer():
+        raise RecipeError(f"a seed is a whole number, this is {seed!r}")
+    return int(seed)
+
+
+def _text(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
+
+
+def _metric_names(given: Sequence[str], items: Sequence[Item]) -> list[str]:
+    """What is scored: as asked, else the standard three, else what needs no reference.
+
+    Raises:
+        RecipeError: a metric that needs what the data do not have.
+    """
+    there = {role for role in ("clean", "noisy") if all(getattr(item, role) is not None for item in items)}
+    fitting = [name for name in CATALOGUE["metric"] if set(_kind(name).needs) <= there]
+    if not given:
+        return list(STANDARD) if "clean" in there else fitting
+    names = [name for one in given for name in (fitting if one == "all" else [one])]
+    for metric in metrics_named(names):
+        if missing := set(metric.needs) - there:
+            raise RecipeError(
+                f"the metric {metric.name} needs {' and '.join(sorted(missing))} files; give their folder"
+            )
+    return list(dict.fromkeys(names))
+
+
+def _kind(name: str) -> type[Metric]:
+    kind: type[Metric] = find(name)
+    return kind
+
+
+def _facts(metric: Metric) -> MetricFacts:
+    return MetricFacts(
+        metric.label, metric.unit, metric.higher_is_better, metric.source, metric.version, metric.matters
+    )
