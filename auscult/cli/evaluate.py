@@ -21,20 +21,35 @@ if TYPE_CHECKING:
     from auscult.evaluate.summary import Comparison, Standing, Summary
 
 
+_COMPARED, _RUN, _RESULT = "What is compared", "How it runs", "What comes out"
+
+
 def evaluate(
-    clean: Annotated[Path | None, typer.Option(help="Folder of clean references.")] = None,
-    noisy: Annotated[Path | None, typer.Option(help="Folder of the inputs; scored as a system of its own.")] = None,
+    clean: Annotated[Path | None, typer.Option(rich_help_panel=_COMPARED, help="Folder of clean references.")] = None,
+    noisy: Annotated[
+        Path | None,
+        typer.Option(rich_help_panel=_COMPARED, help="Folder of the inputs; scored as a system of its own."),
+    ] = None,
     data: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH[=NAME]", help="A data set: folder of pairs, or JSONL manifest. Repeatable."),
+        typer.Option(
+            metavar="PATH[=NAME]",
+            rich_help_panel=_COMPARED,
+            help="A data set: folder of pairs, or JSONL manifest. Repeatable.",
+        ),
     ] = None,
     enhanced: Annotated[
-        list[str] | None, typer.Option(metavar="DIR[=NAME]", help="Folder of restored files. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="DIR[=NAME]", rich_help_panel=_COMPARED, help="Folder of restored files. Repeatable."),
     ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", "-m", metavar="MODEL[=NAME]", help="default, checkpoint or run: restores now. Repeatable."
+            "--model",
+            "-m",
+            metavar="MODEL[=NAME]",
+            rich_help_panel=_COMPARED,
+            help="default, checkpoint or run: restores now. Repeatable.",
         ),
     ] = None,
     settings: Annotated[
@@ -42,44 +57,78 @@ def evaluate(
         typer.Option(
             "--set",
             metavar="NAME=V[,V...]",
+            rich_help_panel=_COMPARED,
             help="A setting of the models; several values make systems. seed=0,1,2 repeats.",
         ),
     ] = None,
-    matrix: Annotated[Path | None, typer.Option(help="All of this as a YAML file (docs/evaluating.md).")] = None,
-    metrics: Annotated[str, typer.Option(help="Comma-separated names (`auscult models --parts`), or all.")] = "",
-    facts: Annotated[Path | None, typer.Option(help="CSV with a column 'item', or VoiceBank's list: groups.")] = None,
+    matrix: Annotated[
+        Path | None, typer.Option(rich_help_panel=_COMPARED, help="All of this as a YAML file (docs/evaluating.md).")
+    ] = None,
+    metrics: Annotated[
+        str, typer.Option(rich_help_panel=_COMPARED, help="Comma-separated names (`auscult models --parts`), or all.")
+    ] = "",
+    facts: Annotated[
+        Path | None,
+        typer.Option(rich_help_panel=_COMPARED, help="CSV with a column 'item', or VoiceBank's list: groups."),
+    ] = None,
     group: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=REGEX", help="A group read off item names: 'speaker=^(p\\d+)_'.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=REGEX", rich_help_panel=_COMPARED, help="A group read off item names: 'speaker=^(p\\d+)_'."
+        ),
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder of the evaluation; the same command continues it.")
+        Path,
+        typer.Option(
+            "--out", "-o", rich_help_panel=_RESULT, help="Folder of the evaluation; the same command continues it."
+        ),
     ] = Path("evaluation"),
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    workers: Annotated[int, typer.Option(min=1, rich_help_panel=_RUN, help="Processes.")] = os.cpu_count() or 1,
     devices: Annotated[
-        str, typer.Option("--devices", "--device", help="Comma-separated, for models: auto, cpu, cuda:0,cuda:1.")
+        str,
+        typer.Option(
+            "--devices", "--device", rich_help_panel=_RUN, help="Comma-separated, for models: auto, cpu, cuda:0,cuda:1."
+        ),
     ] = "auto",
     common: Annotated[
-        bool, typer.Option("--common", help="Score the items that all have, where folders do not match.")
+        bool,
+        typer.Option(
+            "--common", rich_help_panel=_COMPARED, help="Score the items that all have, where folders do not match."
+        ),
     ] = False,
     anchors: Annotated[
-        bool, typer.Option(help="Stop where noisy files of a known set do not have its known scores.")
+        bool,
+        typer.Option(rich_help_panel=_RUN, help="Stop where noisy files of a known set do not have its known scores."),
     ] = True,
     beside: Annotated[
         list[Path] | None,
-        typer.Option("--with", metavar="FOLDER", help="Show systems of another evaluation too. Repeatable."),
+        typer.Option(
+            "--with",
+            metavar="FOLDER",
+            rich_help_panel=_RESULT,
+            help="Show systems of another evaluation too. Repeatable.",
+        ),
     ] = None,
     mixed: Annotated[
-        bool, typer.Option("--mixed", help="Show them, marked, even if measured by another protocol.")
+        bool,
+        typer.Option(
+            "--mixed", rich_help_panel=_RESULT, help="Show them, marked, even if measured by another protocol."
+        ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start anew where --out holds something else.")
+        bool, typer.Option("--overwrite", rich_help_panel=_RESULT, help="Start anew where --out holds something else.")
     ] = False,
     export: Annotated[
-        Path | None, typer.Option(help="Also write a plain folder to share: audio, plots, tables.")
+        Path | None,
+        typer.Option(rich_help_panel=_RESULT, help="Also write a plain folder to share: audio, plots, tables."),
     ] = None,
-    report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
-    weights: Annotated[Weights | None, typer.Option(help="Averaged or raw weights of checkpoints.")] = None,
-    precision: Annotated[Precision | None, typer.Option(help="bf16: faster for models of whole signals.")] = None,
+    report: Annotated[bool, typer.Option(rich_help_panel=_RESULT, help="Write report.html.")] = True,
+    weights: Annotated[
+        Weights | None, typer.Option(rich_help_panel=_RUN, help="Averaged or raw weights of checkpoints.")
+    ] = None,
+    precision: Annotated[
+        Precision | None, typer.Option(rich_help_panel=_RUN, help="bf16: faster for models of whole signals.")
+    ] = None,
     trust: Trust = None,
     json: Json = False,
 ) -> None:

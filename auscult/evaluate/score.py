@@ -17,10 +17,11 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
+from auscult.allocator import keep_freed_memory
 from auscult.audio.clip import Clip, read
 from auscult.audio.level import power
 from auscult.catalogue import CATALOGUE, find
-from auscult.errors import AudioError, EvaluationError, RecipeError, RestorationError, need
+from auscult.errors import AudioError, EvaluationError, RecipeError, RestorationError, check_installed
 from auscult.evaluate.rows import Fact, Item, Row
 from auscult.evaluate.sources import Source, share_cores
 from auscult.metrics.base import Metric, MetricFailure, Signals
@@ -86,7 +87,7 @@ def _metric(given: str) -> Metric:
     if not issubclass(kind, Metric):
         raise RecipeError(f"'{name}' is not a metric; allowed: {', '.join(CATALOGUE['metric'])}, or your own class")
     if kind.extra is not None:
-        need(kind.extra, f"the metric {name}")
+        check_installed(kind.extra, f"the metric {name}")
     try:
         return kind(*map(float, parameters))
     except (TypeError, ValueError) as error:
@@ -170,6 +171,7 @@ def _prepare(names: tuple[str, ...], workers: int, turns: SimpleQueue[str] | Non
     global _metrics, _device
     if turns is not None:
         share_cores(workers)
+    keep_freed_memory()
     _metrics = metrics_named(names)
     _device = turns.get() if turns is not None else device or "auto"
 

@@ -19,6 +19,7 @@ from auscult.evaluate.datasets import DataSet
 from auscult.evaluate.rows import Item
 from auscult.evaluate.store import Store
 from auscult.evaluate.study import Study, System, plan
+from tests.conftest import ROOT
 
 
 def test_the_table_is_complete() -> None:
@@ -115,3 +116,15 @@ def test_checkpoints_with_other_settings_are_not_compared(data: Path, tmp_path: 
     assert not calibration(whole)[0].agrees
     half = {**head.systems["d"], "strength": 0.5}
     assert calibration(replace(whole, systems={**head.systems, "d": half})) == []
+
+
+def test_the_docs_hold_the_table() -> None:
+    page = (ROOT / "docs" / "calibration.md").read_text(encoding="utf-8")
+    for name, anchor in known().anchors.items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
+        assert all(f" {value:g} ± {tolerance:g} |" in row for value, tolerance in anchor.scores.values())
+        assert ("(quoted)" in row) == anchor.quoted
+    for name, published in known().checkpoints.items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
+        assert published.sha256[:16] in row
+        assert all(f" {value:g} ± {tolerance:g} |" in row for value, tolerance in published.scores.values())

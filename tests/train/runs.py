@@ -174,9 +174,10 @@ class Straight(LinearPath):
 
 
 class Correlation(Metric):
-    name, unit = "correlation", ""
+    name, unit, source = "correlation", "", "this test"
 
-    def _score(self, clean, estimate, rate_hz):
+    def _score(self, signals):
+        clean, estimate = signals.reference(), signals.estimate
         return float((clean @ estimate) / ((clean @ clean) * (estimate @ estimate)) ** 0.5)
 ''',
     "data.py": '''

@@ -279,9 +279,9 @@ class TestRuns:
 
     def test_items_that_a_net_loses_do_not_flatter_it(self) -> None:
         """Three items of 2 dB, or one of 9 dB and two lost ones whose noisy input has -2 dB: the first net is ahead."""
-        healthy = Outcome.of([Judged(Row("net", str(i), {"si_sdr": 2.0})) for i in range(3)], ["si_sdr"])
-        lost = Judged(Row("net", "x", {}, {"si_sdr": "silence"}), {"si_sdr": -2.0})
-        broken = Outcome.of([Judged(Row("net", "0", {"si_sdr": 9.0})), lost, lost], ["si_sdr"])
+        healthy = Outcome.of([Judged(Row("valid", "net", str(i), {"si_sdr": 2.0})) for i in range(3)], ["si_sdr"])
+        lost = Judged(Row("valid", "net", "x", {}, {"si_sdr": "silence"}), {"si_sdr": -2.0})
+        broken = Outcome.of([Judged(Row("valid", "net", "0", {"si_sdr": 9.0})), lost, lost], ["si_sdr"])
         assert (broken.means["si_sdr"], broken.lost) == (9.0, {"si_sdr": 2})
         assert broken.standing["si_sdr"] == pytest.approx(5 / 3)
         assert healthy.standing["si_sdr"] == 2.0

@@ -93,10 +93,13 @@ def endless(corpus: Path, tmp_path: Path, workers: int) -> subprocess.Popen[str]
     """A run that goes on until it is stopped, in a process group of its own; returns once it learns."""
     path = write_recipe(tmp_path, recipe(training={"steps": 100_000, "batch": 2}))
     command = arguments(path, corpus, tmp_path / "runs", "--save-every", "100000", "--workers", str(workers))
+    # A shell's background job ignores Ctrl-C, and so would the run that it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     run = subprocess.Popen(
         [sys.executable, "-m", "auscult", *command],
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
     )  # fmt: skip
+    signal.signal(signal.SIGINT, before)
     deadline = time.monotonic() + 100
     while time.monotonic() < deadline and not any(p.stat().st_size for p in tmp_path.glob("runs/*/history.jsonl")):
         time.sleep(0.1)
