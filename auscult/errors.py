@@ -6,6 +6,7 @@ traceback and exits with code 2. Anything else that surfaces is a bug of ours.
 
 import difflib
 import importlib
+import importlib.util
 from collections.abc import Collection, Iterable
 from types import ModuleType
 
@@ -22,6 +23,7 @@ EXTRA_OF_MODULE = {
     "jinja2": "eval",
     "av": "codecs",
     "wandb": "wandb",
+    "pyroomacoustics": "rooms",
     "onnx": "dev",
     "onnxscript": "dev",
 }
@@ -83,9 +85,22 @@ def need(module: str, purpose: str) -> ModuleType:
         root = module.partition(".")[0]
         if error.name is not None and error.name.partition(".")[0] != root:
             raise
-        extra = EXTRA_OF_MODULE[root]
-        message = f"{purpose} needs the package '{root}', which is not installed: pip install 'auscult[{extra}]'"
-        raise MissingExtra(message) from error
+        raise _missing(root, purpose) from error
+
+
+def check_installed(module: str, purpose: str) -> None:
+    """Refuse early, without the seconds that importing costs.
+
+    Raises:
+        MissingExtra: ``module`` is not installed.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise _missing(module, purpose)
+
+
+def _missing(root: str, purpose: str) -> MissingExtra:
+    extra = EXTRA_OF_MODULE[root]
+    return MissingExtra(f"{purpose} needs the package '{root}', which is not installed: pip install 'auscult[{extra}]'")
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -23,6 +23,7 @@ import yaml
 
 from auscult.catalogue import TARGETS, find
 from auscult.errors import RecipeError, nearest
+from auscult.plain import leaves
 
 SCHEMA = 1
 """Version of the recipe form; part of every run's hash."""
@@ -115,19 +116,10 @@ def in_full(resolved: Mapping[str, Any], assignment: str) -> str:
     name, equals, text = assignment.partition("=")
     if not equals or "." in name or name in resolved:
         return assignment
-    fitting = [dotted for dotted in _names(resolved) if dotted.rpartition(".")[2] == name]
+    fitting = [dotted for dotted, _ in leaves(resolved) if dotted.rpartition(".")[2] == name]
     if len(fitting) > 1:
         raise RecipeError(f"--set {assignment}: '{name}' could be {' or '.join(fitting)}; give it in full")
     return f"{fitting[0]}={text}" if fitting else assignment
-
-
-def _names(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted names of the values of nested mappings."""
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from _names(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
 
 
 def digest(resolved: Mapping[str, Any]) -> str:

@@ -99,10 +99,12 @@ def percentile_draws(values: ndarray, rng: np.random.Generator) -> ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--simulations", type=int, default=1_000)
-    count = parser.parse_args().simulations
+    parser.add_argument("--only", choices=["seeds"], help="Only cases with several seeds.")
+    arguments = parser.parse_args()
+    count, cases = arguments.simulations, [c for c in CASES if c.seeds > 1] if arguments.only else CASES
     print("| scores | items | speakers | seeds | coverage | percentile over items | test below 5 % |")
     print("|---|---|---|---|---|---|---|")
-    for case in CASES:
+    for case in cases:
         rng = Key(0).child(case.name, case.items, case.speakers or 0, case.seeds).numpy()
         right, plain, wrong = np.mean([simulate(case, rng) for _ in range(count)], axis=0)
         test = f"{wrong:.1%}" if case.seeds == 1 else "-"

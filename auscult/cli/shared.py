@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Annotated, Any
 
 import typer
+
+from auscult.plain import without_gaps
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of tables for people.")]
 Trust = Annotated[
@@ -26,16 +27,7 @@ def print_json(value: Any) -> None:
 
 def as_json(value: Any) -> str:
     """JSON for programs: what does not exist is null."""
-    return json.dumps(_without_gaps(value), indent=1, default=str, allow_nan=False)
-
-
-def _without_gaps(value: Any) -> Any:
-    """JSON has no NaN and no infinity: null."""
-    if isinstance(value, dict):
-        return {key: _without_gaps(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_gaps(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.dumps(without_gaps(value), indent=1, default=str, allow_nan=False)
 
 
 def print_table(

@@ -7,17 +7,13 @@ which item it is or what noise it gets.
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
+from multiprocessing import get_context
 
 import numpy as np
 from numpy import ndarray
@@ -25,6 +21,7 @@ from numpy import ndarray
 from auscult.data.pairs import Pair, PairBatch, PairSource
 from auscult.degrade.base import Unusable
 from auscult.errors import DataError
+from auscult.processes import become_worker
 from auscult.rng import Key
 
 ATTEMPTS = 8
@@ -146,18 +143,7 @@ def _hold(source: PairSource, key: Key) -> None:
     """A worker's start: what it serves, and when it ends."""
     global _held
     _held = (source, key)
-    # Ctrl-C reaches the whole process group; the trainer decides when workers stop.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker does not outlive its trainer, however that ended."""
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+    become_worker()
 
 
 def _collate_held(positions: Sequence[int]) -> PairBatch:

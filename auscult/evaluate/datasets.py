@@ -15,6 +15,7 @@ from auscult.audio.info import Info
 from auscult.data.manifest import located, read_rows
 from auscult.errors import AudioError, DataError, few
 from auscult.evaluate.rows import Fact, Item
+from auscult.plain import leaves
 
 LAYOUTS = (
     ("clean", "noisy"),
@@ -168,21 +169,16 @@ def _manifest(manifest: Path) -> tuple[Sides, Mapping[str, Mapping[str, Fact]]]:
             raise DataError(f"{place}: a second item '{name}'; give each row an 'item' of its own")
         for role in roles:
             sides.setdefault(role, {})[name] = located(manifest.parent, row, role, place)
-        facts[name] = dict(_flat({k: v for k, v in row.items() if k not in ("line", "item", "clean", "noisy")}))
+        facts[name] = _facts({k: v for k, v in row.items() if k not in ("line", "item", "clean", "noisy")})
     if not facts:
         raise DataError(f"{manifest}: no row in it")
     return dict(sides), facts
 
 
-def _flat(node: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Fact]]:
+def _facts(row: Mapping[str, Any]) -> dict[str, Fact]:
     """Text and numbers of a row, nested ones by dotted name: ``noise.snr_db``."""
-    flat: list[tuple[str, Fact]] = []
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            flat += _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, str | int | float):
-            flat.append((f"{prefix}{key}", str(value) if isinstance(value, bool) else value))
-    return flat
+    known = ((name, value) for name, value in leaves(row) if isinstance(value, str | int | float))
+    return {name: str(value) if isinstance(value, bool) else value for name, value in known}
 
 
 def _without_snr(noisy: Names, clean: Names) -> Names:

@@ -13,6 +13,7 @@ from auscult.audio.resample import QUALITY
 from auscult.evaluate.rows import Item
 from auscult.evaluate.sources import Opening
 from auscult.metrics.base import Metric
+from auscult.plain import leaves
 from auscult.restore.models import BUILT_IN, checkpoint_of, refuse_settings
 from auscult.version import __version__
 
@@ -63,19 +64,12 @@ def list_hash(lines: Sequence[str]) -> str:
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """What two records differ in, by dotted name with both values."""
-    flat_a, flat_b = dict(_flat(a)), dict(_flat(b))
+    flat_a, flat_b = dict(leaves(a)), dict(leaves(b))
     return [
         f"{key}: {flat_a.get(key, 'absent')} against {flat_b.get(key, 'absent')}"
         for key in dict.fromkeys([*flat_a, *flat_b])
         if flat_a.get(key) != flat_b.get(key)
     ]
-
-
-def _flat(node: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    flat: list[tuple[str, Any]] = []
-    for key, value in node.items():
-        flat += _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]
-    return flat
 
 
 def describe(opening: Opening) -> Description:

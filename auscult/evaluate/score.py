@@ -25,6 +25,7 @@ from auscult.errors import AudioError, EvaluationError, RecipeError, Restoration
 from auscult.evaluate.rows import Fact, Item, Row
 from auscult.evaluate.sources import Source, share_cores
 from auscult.metrics.base import Metric, MetricFailure, Signals
+from auscult.processes import become_worker
 from auscult.units import to_db
 
 NOISY = "noisy"
@@ -170,6 +171,7 @@ def _prepare(names: tuple[str, ...], workers: int, turns: SimpleQueue[str] | Non
     """Make this process ready: its metrics, its share of the cores, its device."""
     global _metrics, _device
     if turns is not None:
+        become_worker()
         share_cores(workers)
     keep_freed_memory()
     _metrics = metrics_named(names)

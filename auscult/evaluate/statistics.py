@@ -107,25 +107,35 @@ def _signs(count: int) -> Float[ndarray, "draws units"]:
 
 
 def widened(bounds: tuple[float, float], mean: float, seeds: Sequence[Values]) -> tuple[float, float]:
-    """Bounds that also count the chance of the seeds: their error is added in quadrature.
+    """95 % bounds that also count the chance of the seeds.
 
-    ``seeds`` holds, for every system in the number, the means of its seeds; a single seed adds nothing.
+    Variances add; the quantile is Student's t with the degrees of freedom of Welch and Satterthwaite, to which few
+    seeds contribute few. ``seeds`` holds, for every system in the number, the means of its seeds; a single seed adds
+    nothing.
     """
-    reach = seed_reach(seeds)
-    low, high = (math.hypot(bound - mean, reach) for bound in bounds)
+    error, freedom = seed_error(seeds)
+    if error == 0.0 or not all(map(math.isfinite, bounds)):
+        return bounds
+    low, high = (_joint_reach(bound - mean, error, freedom) for bound in bounds)
     return mean - low, mean + high
 
 
-def seed_reach(seeds: Sequence[Values]) -> float:
-    """Half-width of the 95 % interval due to seeds alone (Student's t on the means of the seeds)."""
+def _joint_reach(reach: float, error: float, freedom: int) -> float:
+    """Half-width from that of the items and the standard error of the seeds."""
+    from scipy.stats import norm, t
+
+    of_items = (reach / norm.ppf((1 + LEVEL) / 2)) ** 2
+    both = (of_items + error**2) ** 2 / (error**4 / freedom)
+    return float(t.ppf((1 + LEVEL) / 2, both) * math.sqrt(of_items + error**2))
+
+
+def seed_error(seeds: Sequence[Values]) -> tuple[float, int]:
+    """Standard error due to seeds alone, and its degrees of freedom; 0 where no system has several."""
     several = [means for means in seeds if means.size > 1]
     if not several:
-        return 0.0
-    from scipy.stats import t
-
+        return 0.0, 0
     error = math.sqrt(sum(float(means.var(ddof=1)) / means.size for means in several))
-    freedom = min(means.size for means in several) - 1
-    return float(t.ppf((1 + LEVEL) / 2, freedom)) * error
+    return error, min(means.size for means in several) - 1
 
 
 def sign_flip(differences: Values, clusters: Labels | None = None) -> float:

@@ -23,7 +23,8 @@ from auscult.evaluate.store import RESTORED
 from auscult.metrics.base import Metric
 from auscult.restore.models import BUILT_IN
 
-Setting = str | float | bool | list[str | float | bool]
+Value = str | float | bool | dict[str, Any]
+Setting = Value | list[Value]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from auscult.evaluate.statistics import (
     holm,
     interval,
     items_needed,
-    seed_reach,
+    seed_error,
     seeds_needed,
     sign_flip,
     widened,
@@ -250,7 +250,7 @@ class _Table:
         values, known = self._differences(comparison)
         needed = items_needed(values, margin, self._of(known))
         seeds = [self.by_seed(system, comparison.metric) for system in (comparison.a, comparison.b)]
-        if seed_reach(seeds) > margin:
+        if 2 * seed_error(seeds)[0] > margin:
             return f"{seeds_needed(seeds, margin)} seeds a system are needed"
         if needed <= values.size:
             return f"these {values.size} items are enough"

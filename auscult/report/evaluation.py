@@ -18,6 +18,7 @@ from auscult.errors import AudioError
 from auscult.evaluate.rows import Evaluation
 from auscult.evaluate.summary import Comparison, Summary
 from auscult.files import write_bytes
+from auscult.plain import leaves
 from auscult.report import plots
 from auscult.report.highlights import (
     NOISY,
@@ -231,13 +232,10 @@ def _failures(all_entries: Iterable[Entry]) -> list[tuple[str, str, str, list[st
     return [(*key, names) for key, names in gathered.items()]
 
 
-def _lines(value: Any, name: str = "") -> list[tuple[str, str]]:
-    """Nested plain data as dotted names and values."""
-    if isinstance(value, Mapping):
-        return [line for key, one in value.items() for line in _lines(one, f"{name}.{key}" if name else str(key))]
-    if isinstance(value, list | tuple) and any(isinstance(one, Mapping) for one in value):
-        return [line for i, one in enumerate(value) for line in _lines(one, f"{name}.{i}")]
-    return [(name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))]
+def _lines(value: Any) -> list[tuple[str, str]]:
+    """Nested plain data as dotted names and words."""
+    found = leaves(value)
+    return [(name, ", ".join(map(str, one)) if isinstance(one, list | tuple) else str(one)) for name, one in found]
 
 
 def _payload(

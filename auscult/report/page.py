@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 from auscult.errors import need
 from auscult.files import write_bytes
+from auscult.plain import without_gaps
 from auscult.version import __version__
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -41,16 +41,8 @@ def script_data(value: Any) -> Any:
     """JSON that is safe inside ``<script type="application/json">``; numbers that do not exist are null."""
     import markupsafe  # comes with jinja2
 
-    text = json.dumps(_finite(value), separators=(",", ":"), default=str, allow_nan=False)
+    text = json.dumps(without_gaps(value), separators=(",", ":"), default=str, allow_nan=False)
     return markupsafe.Markup(text.replace("<", "\\u003c"))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _include_raw(name: str) -> Any:

@@ -15,7 +15,7 @@ from auscult.evaluate.statistics import (
     holm,
     interval,
     items_needed,
-    seed_reach,
+    seed_error,
     seeds_needed,
     sign_flip,
     widened,
@@ -124,12 +124,17 @@ def test_clusters_need_more_items(rng: np.random.Generator) -> None:
     assert items_needed(values, 0.1, labels) > 4 * items_needed(values, 0.1)
 
 
-def test_seeds_widen_intervals_in_quadrature() -> None:
+def test_seeds_widen_intervals() -> None:
     means = np.array([1.0, 1.2, 1.4])
-    reach = seed_reach([means, np.array([2.0])])
-    assert reach == pytest.approx(stats.t.ppf(0.975, 2) * 0.2 / math.sqrt(3))
-    assert widened((0.7, 1.5), 1.0, [means]) == pytest.approx((1 - math.hypot(0.3, reach), 1 + math.hypot(0.5, reach)))
-    assert widened((0.7, 1.5), 1.0, []) == pytest.approx((0.7, 1.5))
+    error, freedom = seed_error([means, np.array([2.0])])
+    assert (error, freedom) == (pytest.approx(0.2 / math.sqrt(3)), 2)
+    # Items without spread: Student's t of three seeds. Items with far more: theirs alone, near enough.
+    assert widened((1.0, 1.0), 1.0, [means]) == pytest.approx(
+        (1 - stats.t.ppf(0.975, 2) * error, 1 + stats.t.ppf(0.975, 2) * error)
+    )
+    low, high = widened((1 - 3.0, 1 + 3.0), 1.0, [means])
+    assert (1 - low, high - 1) == pytest.approx((3.02, 3.02), abs=0.02)
+    assert widened((0.7, 1.5), 1.0, []) == (0.7, 1.5)
     assert seeds_needed([means, means], 0.2) == math.ceil((1.95996 + 0.84162) ** 2 / 0.04 * 0.08)
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from auscult.audio.clip import Clip
+from auscult.audio.writer import write
 from auscult.errors import EvaluationError
 from auscult.evaluate.conduct import Conduct, carry_out
 from auscult.evaluate.datasets import DataSet
 from auscult.evaluate.rows import Evaluation, Row
 from auscult.evaluate.store import Store, join, load
 from auscult.evaluate.study import Plan, Study, System, plan
+from tests.train.runs import members
 
 
 def planned(folders: Path, metrics: tuple[str, ...] = ("si_sdr",), **systems: str) -> Plan:
@@ -129,3 +137,31 @@ def test_fingerprints_tell_protocols_apart(folders: Path) -> None:
     (folders / "clean" / "2.flac").unlink()
     (folders / "noisy" / "2.flac").unlink()
     assert planned(folders).evaluation.fingerprint != one.evaluation.fingerprint
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_command_leaves_no_worker_and_goes_on(clean: Clip, noisy: Clip, tmp_path: Path, stop: int) -> None:
+    """Ctrl-C to the whole group, or kill -9 to the main process: what is finished is kept, and not done again."""
+    for side, clip in (("clean", clean), ("noisy", noisy)):
+        write(tmp_path / side / "0.wav", clip)
+        for i in range(1, 20):
+            (tmp_path / side / f"{i}.wav").symlink_to(tmp_path / side / "0.wav")
+    rows = tmp_path / "out" / "rows.jsonl"
+    command = [sys.executable, "-m", "auscult", "evaluate", "--data", str(tmp_path), "-o", str(rows.parent),
+               "--workers", "2", "--metrics", "pesq", "--no-report"]  # fmt: skip
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's children ignore it
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as run:
+        signal.signal(signal.SIGINT, before)
+        while not (rows.exists() and rows.stat().st_size):
+            time.sleep(0.05)
+        os.killpg(run.pid, stop) if stop == signal.SIGINT else run.kill()
+        _, told = run.communicate(timeout=60)
+    assert run.returncode == (130 if stop == signal.SIGINT else -9)
+    assert stop == signal.SIGKILL or told == "auscult: stopped\n"
+    kept = rows.read_text().splitlines()
+    assert 0 < len(kept) < 20
+    while members(run.pid):
+        time.sleep(0.05)  # the test's timeout ends it if a worker stays
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert rows.read_text().splitlines()[: len(kept) - 1] == kept[:-1]
+    assert len(rows.read_text().splitlines()) == 20

@@ -20,6 +20,7 @@ from tests.train.runs import (
     arguments,
     auscult,
     environment,
+    members,
     only_run,
     recipe,
     write_recipe,
@@ -147,16 +148,3 @@ def test_workers_end_with_a_killed_trainer(corpus: Path, tmp_path: Path) -> None
         while time.monotonic() < deadline and members(run.pid) - {run.pid}:
             time.sleep(0.1)
         assert not members(run.pid) - {run.pid}
-
-
-def members(group: int) -> set[int]:
-    """Processes of a group, zombies left out."""
-    found = set()
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, own = status.read_text().rpartition(")")[2].split()[:3]
-        except OSError:  # ended while we looked
-            continue
-        if int(own) == group and state != "Z":
-            found.add(int(status.parent.name))
-    return found
