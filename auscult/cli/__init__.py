@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from auscult.cli import convert, enhance, evaluate, listen, show, train
+from auscult.cli import convert, data, enhance, evaluate, fetch, listen, report, show, train
 from auscult.errors import AuscultError
 from auscult.version import __version__
 
@@ -25,11 +25,14 @@ app = typer.Typer(
 app.command()(enhance.enhance)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
+app.command()(report.report)
 app.add_typer(listen.app, name="listen")
 app.command()(show.models)
 app.add_typer(show.recipes, name="recipes")
 app.command()(show.info)
 app.command()(convert.convert)
+app.add_typer(data.app, name="data")
+app.command()(fetch.fetch)
 
 
 def _version(asked: bool) -> None:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from auscult.evaluate.rows import Evaluation, Row
     from auscult.evaluate.study import Study
     from auscult.evaluate.summary import Comparison, Standing, Summary
+
+
+class Format(str, Enum):
+    """Another project's result files."""
+
+    sgmse = "sgmse"
 
 
 _COMPARED, _RUN, _RESULT = "What is compared", "How it runs", "What comes out"
@@ -115,6 +122,10 @@ def evaluate(
             "--mixed", rich_help_panel=_RESULT, help="Show them, marked, even if measured by another protocol."
         ),
     ] = False,
+    form: Annotated[
+        Format | None,
+        typer.Option("--format", rich_help_panel=_RESULT, help="sgmse: also the files of its calc_metrics.py."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", rich_help_panel=_RESULT, help="Start anew where --out holds something else.")
     ] = False,
@@ -147,6 +158,7 @@ def evaluate(
     from auscult.evaluate.store import Store, join, load
     from auscult.evaluate.study import Study, plan
     from auscult.evaluate.summary import summarise
+    from auscult.report import sgmse_results
 
     given = _Given(clean, noisy, data or (), enhanced or (), model or (), settings or (), facts, group or ())
     if matrix is not None:
@@ -155,6 +167,8 @@ def evaluate(
     asked = {name: choice.value for name, choice in (("weights", weights), ("precision", precision)) if choice}
     opening = replace(study.opening, trust=tuple(trust or ()), **asked)  # a file cannot trust itself
     names = tuple(name.strip() for name in metrics.split(",")) if metrics else study.metrics
+    if form is not None:
+        names = tuple(dict.fromkeys([*names, *sgmse_results.METRICS]))
     planned = plan(replace(study, metrics=names, opening=opening), out, common)
     others = {str(folder): load(folder) for folder in beside or ()}
     join(planned.evaluation, others, mixed)  # what cannot be joined is refused before the work
@@ -167,6 +181,8 @@ def evaluate(
         whole, marks = join(store.evaluation(), others, mixed)
     summary = summarise(whole, [*marks, *in_words(checked)])
     written = _write(out, whole, summary, report, export)
+    if form is not None:
+        written += sgmse_results.write_results(out, whole)
     if json:
         print_json({"folder": str(out), "fingerprint": whole.fingerprint, **asdict(summary)})
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from numpy import ndarray
 
 from auscult.evaluate.statistics import interval
 from auscult.evaluate.summary import Estimate
+from auscult.plain import leaves
 
 Row = Mapping[str, Any]
 STAGES = ("early", "middle", "late")
@@ -74,6 +75,7 @@ class History:
     rows: tuple[Row, ...]
     """One a logged step."""
     validations: tuple[Validation, ...]
+    _known: dict[tuple[str, ...], Series] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> History:
@@ -109,10 +111,11 @@ class History:
 
     def series(self, *path: str) -> Series:
         """What lies at ``path`` in the rows that have it: ``("turns", "net", "loss")``."""
-        found = [(int(row["step"]), value) for row in self.rows if (value := _at(row, path)) is not None]
-        return Series(
-            np.array([step for step, _ in found], int), np.array([number(value) for _, value in found], float)
-        )
+        if path not in self._known:
+            found = [(int(row["step"]), value) for row in self.rows if (value := _at(row, path)) is not None]
+            steps, values = [step for step, _ in found], [number(value) for _, value in found]
+            self._known[path] = Series(np.array(steps, int), np.array(values, float))
+        return self._known[path]
 
     def means(self, metric: str) -> Series:
         """Means of a metric over the validations."""
@@ -181,16 +184,22 @@ def number(value: Any) -> float:
     return found if math.isfinite(found) else math.nan
 
 
-def smoothed(series: Series, window: int) -> Series:
-    """Running mean over ``window`` values, fewer towards the ends so that none is off centre; gaps stay gaps."""
+def smoothed(series: Series, window: int, geometric: bool = False) -> Series:
+    """Running mean over ``window`` values; gaps stay gaps.
+
+    Towards the start, where curves are steep, it covers fewer values rather than be off centre; at the end it covers
+    the values before. ``geometric`` averages logarithms, if all values are positive: single peaks weigh less.
+    """
     finite = np.isfinite(series.values)
-    sums = np.concatenate([[0.0], np.cumsum(np.where(finite, series.values, 0.0))])
+    logs = geometric and bool((series.values[finite] > 0).all())
+    known = np.where(finite, series.values, 1.0)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(finite, np.log(known) if logs else known, 0.0))])
     counts = np.concatenate([[0], np.cumsum(finite)])
-    at = np.arange(series.values.size)
-    half = np.minimum(window // 2, np.minimum(at, at[::-1]))
-    inside = counts[at + half + 1] - counts[at - half]
-    means = (sums[at + half + 1] - sums[at - half]) / np.maximum(inside, 1)
-    return Series(series.steps, np.where(finite, means, np.nan))
+    at = np.arange(known.size)
+    before = np.minimum(window // 2, at)
+    first, past = at - before, np.minimum(at + before, known.size - 1) + 1
+    means = (sums[past] - sums[first]) / np.maximum(counts[past] - counts[first], 1)
+    return Series(series.steps, np.where(finite, np.exp(means) if logs else means, np.nan))
 
 
 def thinned(series: Series, most: int) -> Series:
@@ -256,18 +265,6 @@ def last_third(history: History, metric: str) -> tuple[Validation, Validation, E
         return None
     last = history.validations[-1]
     return last, before[-1], paired(last, before[-1], metric)
-
-
-def leaves(node: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested plain data as dotted names and values; a list of plain values is one value."""
-    if isinstance(node, Mapping) and node:
-        for key, value in node.items():
-            yield from leaves(value, f"{name}.{key}" if name else str(key))
-    elif isinstance(node, list | tuple) and any(isinstance(value, Mapping) for value in node):
-        for i, value in enumerate(node):
-            yield from leaves(value, f"{name}.{i}")
-    else:
-        yield name, node
 
 
 def unlike(nodes: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Any]]]:

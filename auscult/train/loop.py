@@ -198,7 +198,7 @@ class Trainer:
             net.to(accelerator.device).eval()
         mine = pairs[accelerator.process_index :: accelerator.num_processes]
         samples = self.run.samples if accelerator.is_main_process else None
-        judged = validate(validation, method, nets, mine, accelerator.device, samples)
+        judged = validate(validation, method, nets, mine, accelerator.device, samples, state.step)
         outcome = Outcome.of(gather_object(judged) if accelerator.num_processes > 1 else judged, validation.metrics)
         state.scores.append((state.step, validation.rank(outcome.standing)))
         row = {

@@ -5,7 +5,7 @@ runs/<recipe>-<8 hex>/
     environment.json     versions, device, data: one entry for every start or resume
     history.jsonl        one row a logged step, one a validation
     checkpoints/         step-*.safetensors (nets and averages), step-*.optimiser.safetensors beside the newest
-    samples/             a few restored validation items
+    samples/             a few validation items: N-noisy, N-clean, N-restored, and N-step-* of every validation
 """
 
 from __future__ import annotations

@@ -79,8 +79,9 @@ def validate(
     pairs: list[Pair],
     device: torch.device,
     samples: Path | None,
+    step: int,
 ) -> list[Judged]:
-    """Restore and score the items; a few restorations go to ``samples``."""
+    """Restore and score the items; a few go to ``samples``: the last restoration, and that of every step."""
     restorer = Restorer(model_of("validation", method, nets, str(device)))
     metrics = metrics_named(validation.metrics)
     judged = []
@@ -95,7 +96,8 @@ def validate(
         row = Row(DATA, "net", pair.name, found.scores, found.failures)
         judged.append(Judged(row, _lost(metrics, pair, found.failures)))
         if samples is not None and number < SAMPLES:
-            for role, wave in (("noisy", pair.noisy), ("restored", restored), ("clean", pair.clean)):
+            roles = {"noisy": pair.noisy, "restored": restored, "clean": pair.clean, f"step-{step:08d}": restored}
+            for role, wave in roles.items():
                 write(samples / f"{number}-{role}.flac", Clip(wave, pair.rate_hz))
     return judged
 

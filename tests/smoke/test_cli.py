@@ -325,6 +325,24 @@ metrics: [si_sdr]
         assert code == 0
         assert "measured by another protocol" in err
 
+    def test_evaluate_as_sgmse_does(self, auscult: Run, corpus: Path, tmp_path: Path) -> None:
+        """Names, columns and rounding of its calc_metrics.py; the formulas are tested with the metrics."""
+        pairs = corpus / "pairs"
+        given = ("evaluate", "--data", pairs, "--workers", "1", "--no-report", "--format", "sgmse")
+        assert auscult(*given, "--model", "default", "-o", tmp_path / "one")[0] == 0
+        lines = (tmp_path / "one" / "_results.csv").read_text().splitlines()
+        assert lines[0] == "filename,pesq,estoi,si_sdr,si_sir,si_sar"
+        assert len(lines) == 7
+        assert lines[1].startswith("p0.wav,")
+        averages = (tmp_path / "one" / "_avg_results.txt").read_text().splitlines()
+        table = np.array([[float(cell) for cell in line.split(",")[1:]] for line in lines[1:]])
+        assert averages[0] == f"PESQ: {table[:, 0].mean():.2f} ± {table[:, 0].std():.2f}"
+        assert averages[2] == f"SI-SDR: {table[:, 2].mean():.1f} ± {table[:, 2].std():.2f}"
+        assert averages[4] == f"SI-SAR: {table[:, 4].mean():.1f} ± {table[:, 4].std():.1f}"
+        two = ("--enhanced", f"{pairs / 'noisy'}=a", "--enhanced", f"{pairs / 'noisy'}=b", "-o", tmp_path / "two")
+        assert auscult(*given, *two)[0] == 0
+        assert (tmp_path / "two" / "pairs-b_avg_results.txt").is_file()
+
     def test_evaluate_json_names_failures(self, auscult: Run, corpus: Path, tmp_path: Path) -> None:
         shutil.copytree(corpus / "pairs" / "clean", tmp_path / "silent")
         write(tmp_path / "silent" / "p0.wav", Clip(np.zeros((1, 24_000), np.float32), 16_000))
