@@ -1,4 +1,4 @@
-"""Linear Gaussian paths: x_t = a(t) x_0 + b(t) y + sigma(t) z, with t = 0 clean and t = 1 where sampling starts.
+"""Linear Gaussian paths: x_t = a(t) x_0 + b(t) y + sigma(t) z, with t = 0 clean and t = t_max where sampling starts.
 
 y is the *anchor* of the path: the noisy spectrum, a predictor's estimate, or zero. z is standard normal, complex where
 x is (E|z|^2 = 1). What a net predicts is turned into the score, the clean estimate or the velocity here, and only
@@ -30,7 +30,23 @@ class Marginal:
 
 
 class LinearPath(ABC):
-    """A path is its three coefficients, its drift and its diffusion. Subclasses are frozen dataclasses."""
+    """A path is its three coefficients, its drift and its diffusion. Subclasses are frozen dataclasses.
+
+    Drift and diffusion are those of the process whose marginals are a, b and sigma; then s = sigma / a grows with t.
+    """
+
+    @property
+    def t_max(self) -> float:
+        """The last time: training draws times up to it, sampling starts at it."""
+        return 1.0
+
+    @property
+    def t_start(self) -> float:
+        """The last time at which x_t holds noise and something of x_0, so that score and sigma / a exist.
+
+        It is ``t_max``, unless the path ends in the anchor itself: there samplers that need either start here.
+        """
+        return self.t_max
 
     @abstractmethod
     def clean_weight(self, t: Times) -> Times:
@@ -54,7 +70,18 @@ class LinearPath(ABC):
 
     @abstractmethod
     def prior(self, anchor: Tensor, draws: Draws) -> Tensor:
-        """Where sampling starts, at t = 1."""
+        """Where sampling starts, at t_max."""
+
+    def start(self, anchor: Tensor, draws: Draws, t: float) -> Tensor:
+        """Where sampling starts that begins at ``t``: below t_max, x_t with the anchor in place of the clean signal.
+
+        Where a + b = 1 this is y + sigma(t) z, the reverse starting point of Lay et al. (2023); with b = 0 it is the
+        start of SDEdit (Meng et al. 2022).
+        """
+        if t == self.t_max:
+            return self.prior(anchor, draws)
+        at = times(t, anchor)
+        return self.mean(anchor, anchor, at) + bcast(self.std(at), anchor) * draws.normal_like(anchor)
 
     def marginal(self, clean: Tensor, anchor: Tensor, t: Times) -> Marginal:
         """Distribution of x_t."""

@@ -1,4 +1,4 @@
-"""The OUVE path, the compressed spectrum and the predictor-corrector sampler equal the reference."""
+"""The paths of the published family, the compressed spectrum and the samplers equal the reference."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from torch import Tensor
 
 from auscult.features.spectral import CompressedSTFT
 from auscult.paths.base import Prediction
+from auscult.paths.bbed import BBED
 from auscult.paths.ouve import OUVE
+from auscult.paths.sbve import SBVE
 from auscult.rng import Draws
+from auscult.samplers.base import Sampler
+from auscult.samplers.bridge import BridgeODE, BridgeSDE
 from auscult.samplers.predictor_corrector import Corrector, PredictorCorrector
 from tests.parity.recipe import uniform
 
@@ -46,6 +50,47 @@ def test_ouve_coefficients() -> None:
     assert path.diffusion(TIMES).tolist() == pytest.approx(diffusion, rel=1e-6)
     std_48k = [0.0373901539, 0.1222889647, 0.2297652215, 0.4110559225, 0.7314815521]
     assert wide.std(TIMES).tolist() == pytest.approx(std_48k, rel=1e-6)
+
+
+def test_sbve_coefficients() -> None:
+    path = SBVE()
+    sigma, bar = path.scales(TIMES)
+    assert sigma.tolist() == pytest.approx([0.1111335233, 0.3580411375, 0.5787047744, 0.8174363375, 1.0980150700])
+    assert bar.tolist() == pytest.approx([1.0923764706, 1.0379997492, 0.9331334233, 0.7330995202, 0.0001000000])
+    std = [0.1105628237, 0.3384713233, 0.4918045402, 0.5457686186, 0.0001000000]
+    assert path.std(TIMES).tolist() == pytest.approx(std, rel=1e-6)
+    weights = [0.9897558093, 0.8936714530, 0.7222222686, 0.4457684159, 8.2943705237e-9]
+    assert path.clean_weight(TIMES).tolist() == pytest.approx(weights, rel=1e-6)
+    weights = [0.0102440938, 0.1063283905, 0.2777777910, 0.5542315841, 1.0]
+    assert path.anchor_weight(TIMES).tolist() == pytest.approx(weights, rel=1e-6)
+    diffusion = [0.6508474350, 0.8031068444, 1.0198038816, 1.2949708700, 1.6443842649]
+    assert path.diffusion(TIMES).tolist() == pytest.approx(diffusion, rel=1e-6)
+
+
+def test_bbed_coefficients() -> None:
+    std = [0.124815, 0.357565, 0.491685, 0.537590, 0.451932, 0.058908]
+    assert BBED().std(torch.tensor([0.03, 0.25, 0.5, 0.75, 0.9, 0.999])).tolist() == pytest.approx(std, abs=1e-6)
+
+
+# Toy as above, on the bridge; the published samplers label every state with the next time.
+BRIDGE = {
+    (BridgeODE, 1): 0.500579833984375, (BridgeODE, 5): 0.5005848407745361, (BridgeODE, 50): 0.5005795955657959,
+    (BridgeSDE, 1): 0.5000165700912476, (BridgeSDE, 5): 0.5000165700912476, (BridgeSDE, 50): 0.5000165700912476,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("sampler", "steps"), BRIDGE)
+def test_bridge_samplers(sampler: type[Sampler], steps: int) -> None:
+    """The first step divides by 1e-4, so that a last bit of float32 there is 4e-6 of the answer."""
+    path, y, made = SBVE(), torch.ones(1, 1, 2, 2, dtype=torch.complex64), []
+
+    def predict(x: Tensor, t: Tensor) -> Prediction:
+        made.append(float(t))
+        return Prediction(path, x, y, t, "clean", 0.5 * y)
+
+    out = sampler(steps=steps)(predict, y, path, NoNoise())  # type: ignore[call-arg]
+    assert out[0, 0, 0, 0].real.item() == pytest.approx(BRIDGE[sampler, steps], abs=1e-5)
+    assert made == pytest.approx(torch.linspace(1.0, 1e-4, steps + 1)[1:].tolist())
 
 
 @pytest.mark.parametrize("case", PC)
