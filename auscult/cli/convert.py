@@ -9,13 +9,13 @@ import typer
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="Another project's checkpoint (GTCRN .tar).")],
+    source: Annotated[Path, typer.Argument(help="Another project's checkpoint (GTCRN, SGMSE, StoRM, EDM2SE).")],
     output: Annotated[Path | None, typer.Argument(help="File to write. Default: NAME.safetensors beside it.")] = None,
 ) -> None:
     """Turn another project's checkpoint into ours: safetensors, with the method it belongs to.
 
     The file is read without running any code in it, whatever it holds. What was in it and is not needed (optimisers,
-    settings of the trainer) is listed.
+    settings of the trainer) is listed, and notes say which weights were taken.
 
         auscult convert gtcrn_vctk.tar
         auscult enhance my.wav --model gtcrn_vctk.safetensors
@@ -31,6 +31,8 @@ def convert(
         raise OutputError(f"{target} exists already; give another file name")
     found = read_checkpoint(source)
     save(target, found.tensors, found.meta)
-    typer.echo(f"{target} written: {len(found.tensors)} tensors, from {found.meta.origin or source.name}")
+    typer.echo(f"{target} written: {len(found.tensors)} tensors, from {found.meta.recipe} {source.name}")
+    for note in found.notes:
+        typer.echo(f"note: {note}")
     if found.ignored:
         typer.echo(f"not needed: {', '.join(found.ignored)}")

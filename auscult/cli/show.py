@@ -182,11 +182,12 @@ def _foreign_facts(path: Path) -> dict[str, object]:
     return {
         "file": str(path),
         "method": found.meta.method["type"],
-        "net": found.meta.method["net"]["type"],
-        "numbers": sum(tensor.numel() for tensor in found.tensors.values()),
+        "net": found.meta.method.get("net", {}).get("type", ""),
+        "numbers": sum(tensor.numel() for name, tensor in found.tensors.items() if not name.startswith("ema.")),
         "step": found.meta.step,
         "origin": found.meta.origin,
         "not needed": ", ".join(found.ignored),
+        "notes": "; ".join(found.notes),
     }
 
 

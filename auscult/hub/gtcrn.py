@@ -1,9 +1,9 @@
 """Published GTCRN checkpoints (Xiaobin-Rong/gtcrn): a dict with ``model``, ``optimizer`` and ``epoch``."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
-
+from auscult.hub.contents import Contents
 from auscult.hub.keys import Table, renamed
 
 KEYS: Table = (
@@ -49,6 +49,8 @@ def fits(payload: Any) -> bool:
     return isinstance(model, dict) and "dpgrnn1.intra_rnn.rnn1.weight_ih_l0" in model and "erb.erb_fc.weight" in model
 
 
-def tensors(payload: Any) -> dict[str, Tensor]:
-    """The net's tensors in our names."""
-    return {f"net.{key}": tensor for key, tensor in renamed(payload["model"], KEYS).items()}
+def read(payload: Mapping[str, Any]) -> Contents:
+    """The net's tensors in our names, and the method it was published with."""
+    tensors = {f"net.{key}": tensor for key, tensor in renamed(payload["model"], KEYS).items()}
+    ignored = tuple(str(key) for key in payload if key != "model")
+    return Contents("GTCRN", METHOD, tensors, int(payload.get("epoch", 0)), ignored)

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 Map = Float[Tensor, "B _ _ _"]
 """[B, channels, F, N]; blocks change channels and resolution, never the batch."""
+Embedding = Float[Tensor, "B D"] | None
+"""Of the time, or None in nets that know no time."""
 Resample = Literal["none", "down", "up"]
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
@@ -62,22 +64,23 @@ def activated(norm: nn.Module, x: Map) -> Map:
 
 
 class ResBlock(nn.Module):
-    """BigGAN residual block, optionally resampling; the time embedding shifts the channels of the middle."""
+    """BigGAN residual block, optionally resampling; the time embedding (if its width is not 0) shifts the middle."""
 
     def __init__(self, width_in: int, width: int, embedding: int, resample: Resample = "none", dropout: float = 0.0):
         super().__init__()
         self.resample = {"none": nn.Identity(), "down": _Call(fir_down), "up": _Call(fir_up)}[resample]
         self.norm_in = group_norm(width_in)
         self.conv_in = conv3(width_in, width)
-        self.shift = linear(embedding, width)
+        self.shift = linear(embedding, width) if embedding else None
         self.norm_out = group_norm(width)
         self.dropout = nn.Dropout(dropout)
         self.conv_out = conv3(width, width, scale=0.0)
         self.skip = nn.Identity() if width_in == width and resample == "none" else conv1(width_in, width)
 
-    def forward(self, x: Map, embedding: Float[Tensor, "B D"]) -> Map:
+    def forward(self, x: Map, embedding: Embedding) -> Map:
         h = self.conv_in(self.resample(activated(self.norm_in, x)))
-        h.add_(self.shift(F.silu(embedding))[:, :, None, None])
+        if self.shift is not None and embedding is not None:
+            h.add_(self.shift(F.silu(embedding))[:, :, None, None])
         h = self.conv_out(self.dropout(activated(self.norm_out, h)))
         return h.add_(self.skip(self.resample(x))).mul_(math.sqrt(0.5))
 

@@ -1,7 +1,8 @@
 """NCSN++, the U-Net of SGMSE+ (Richter et al. 2023), in one implementation.
 
-Its published variants are configurations: ``V1``, ``V2`` (v1 without the division by t) and ``V48K`` (no pyramids,
-no attention in the levels, division after the output layer).
+Its published variants are configurations: ``V1``, ``V2`` (v1 without the division by t), ``V48K`` (no pyramids, no
+attention in the levels, division after the output layer) and the smaller nets of StoRM (Lemercier et al. 2023):
+``STORM`` and, without time, ``STORM_PREDICTOR``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from auscult.bounds import Count, Decay
 from auscult.nets.blocks import (
     Attention,
+    Embedding,
     Join,
     Map,
     ResBlock,
@@ -34,13 +36,16 @@ TimeScaling = Literal["none", "before_output", "after_output"]
 V1: dict[str, Any] = {"time_scaling": "before_output"}
 V2: dict[str, Any] = {"time_scaling": "none"}
 V48K: dict[str, Any] = {"time_scaling": "after_output", "pyramid": False, "attention_heights": (), "bins": 768}
+STORM: dict[str, Any] = {"multipliers": (1, 2, 2, 2), "blocks": 1, "attention_heights": (), "centered": False}
+STORM_PREDICTOR: dict[str, Any] = {**STORM, "time_scaling": "none", "timed": False, "sources": 1}
 
 
 class NCSNpp(nn.Module):
     """U-Net with input and output pyramids over compressed complex spectra.
 
     ``forward(inputs, t)``: ``inputs`` are ``sources`` complex maps [B, sources, F, N] (x_t first, then y), ``t`` is
-    one time an item; returns one complex map [B, 1, F, N]. F and N must be multiples of ``grid``.
+    one time an item (not needed with ``timed=False``); returns one complex map [B, 1, F, N]. F and N must be
+    multiples of ``grid``.
 
     Args:
         channels: width of the first level.
@@ -49,9 +54,13 @@ class NCSNpp(nn.Module):
         attention_heights: levels with this many bins get attention.
         bins: frequency bins the net is made for (decides which levels have these heights).
         pyramid: feed the downsampled input to every level, and sum an output from every level.
-        centered: False feeds 2x - 1 (only the published reverberation checkpoint needs it).
+        centered: False feeds 2x - 1 (the published reverberation checkpoint and the nets of StoRM need it).
         time_scaling: where the output is divided by t.
         sources: complex input maps.
+        timed: False leaves the time embedding out: a net that maps spectra in one call.
+
+    Raises:
+        ValueError: a division by t without a time.
     """
 
     def __init__(
@@ -67,16 +76,19 @@ class NCSNpp(nn.Module):
         sources: Count = 2,
         fourier_scale: float = 16.0,
         dropout: Decay = 0.0,
+        timed: bool = True,
     ):
         super().__init__()
+        if not timed and time_scaling != "none":
+            raise ValueError("a net without time (timed: false) cannot divide by it: set time_scaling to none")
         self.grid = 2 ** (len(multipliers) - 1)
         self.pyramid, self.centered, self.time_scaling = pyramid, centered, time_scaling
         real = 2 * sources
         widths = [channels * m for m in multipliers]
         attends = [bins >> level in attention_heights for level in range(len(widths))]
-        deepest, embedding = len(widths) - 1, 4 * channels
+        deepest, embedding = len(widths) - 1, 4 * channels if timed else 0
 
-        self.time = TimeEmbedding(channels, fourier_scale)
+        self.time = TimeEmbedding(channels, fourier_scale) if timed else None
         self.stem = conv3(real, channels)
         self.down = nn.ModuleList()
         skips = [channels]
@@ -96,13 +108,15 @@ class NCSNpp(nn.Module):
         self.output = nn.Conv2d(real, 2, 1)
         channels_last(self)
 
-    def forward(self, inputs: Complex[Tensor, "B sources F N"], t: Float[Tensor, " B"]) -> Complex[Tensor, "B 1 F N"]:
+    def forward(
+        self, inputs: Complex[Tensor, "B sources F N"], t: Float[Tensor, " B"] | None = None
+    ) -> Complex[Tensor, "B 1 F N"]:
         if inputs.shape[2] % self.grid or inputs.shape[3] % self.grid:
             raise ValueError(f"bins and frames must be multiples of {self.grid}, the input is {tuple(inputs.shape)}")
         x = torch.view_as_real(inputs).permute(0, 1, 4, 2, 3).flatten(1, 2)
         x = x.contiguous(memory_format=torch.channels_last)
         x = x if self.centered else 2.0 * x - 1.0
-        embedding = self.time(t)
+        embedding = self._embedding(t)
 
         h, skips = self.stem(x), []
         skips.append(h)
@@ -115,12 +129,19 @@ class NCSNpp(nn.Module):
         assert total is not None
 
         out = total.float()
-        if self.time_scaling == "before_output":
+        if t is not None and self.time_scaling == "before_output":
             out = out / bcast(t, out)
         out = self.output(out).float()
-        if self.time_scaling == "after_output":
+        if t is not None and self.time_scaling == "after_output":
             out = out / bcast(t, out)
         return torch.view_as_complex(out.permute(0, 2, 3, 1).contiguous())[:, None]
+
+    def _embedding(self, t: Float[Tensor, " B"] | None) -> Embedding:
+        if self.time is None:
+            return None
+        if t is None:
+            raise ValueError("this net needs one time an item (it is not timed: false)")
+        return self.time(t)
 
 
 class Encoder(nn.Module):
@@ -145,7 +166,7 @@ class Encoder(nn.Module):
         self.shrink = ResBlock(width, width, embedding, "down", dropout) if shrink else None
         self.join = Join(real, width) if shrink and pyramid else None
 
-    def forward(self, h: Map, x: Map, embedding: Float[Tensor, "B D"], skips: list[Tensor]) -> tuple[Map, Map]:
+    def forward(self, h: Map, x: Map, embedding: Embedding, skips: list[Tensor]) -> tuple[Map, Map]:
         for block, attention in zip(self.blocks, self.attentions, strict=True):
             h = attention(block(h, embedding))
             skips.append(h)
@@ -167,7 +188,7 @@ class Middle(nn.Module):
         self.attention = Attention(width)
         self.block_out = ResBlock(width, width, embedding, dropout=dropout)
 
-    def forward(self, h: Map, embedding: Float[Tensor, "B D"]) -> Map:
+    def forward(self, h: Map, embedding: Embedding) -> Map:
         return self.block_out(self.attention(self.block_in(h, embedding)), embedding)
 
 
@@ -195,9 +216,7 @@ class Decoder(nn.Module):
         self.tap = conv3(width, tap, scale=0.0) if tap else None
         self.grow = ResBlock(width, width, embedding, "up", dropout) if grow else None
 
-    def forward(
-        self, h: Map, total: Map | None, embedding: Float[Tensor, "B D"], skips: list[Tensor]
-    ) -> tuple[Map, Map | None]:
+    def forward(self, h: Map, total: Map | None, embedding: Embedding, skips: list[Tensor]) -> tuple[Map, Map | None]:
         for block in self.blocks:
             h = block(torch.cat([h, skips.pop()], dim=1), embedding)
         h = self.attention(h)

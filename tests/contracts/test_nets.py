@@ -15,17 +15,23 @@ from auscult.hub.bundle import Meta, load_net, read_tensors, save, select
 from auscult.losses.waveform import L1
 from auscult.methods.regression import Regression
 from auscult.methods.score import ScoreModel
+from auscult.nets import edm2
 from auscult.nets.streaming import StreamingNet
 from auscult.paths.ouve import OUVE
 from auscult.restore.engine import Restorer
 from auscult.restore.models import model_of
 from auscult.rng import Draws, Key
 
+U_NET = {"channels": 16, "multipliers": (1, 2, 2), "blocks": 1, "attention_heights": (8,), "bins": 32}
 SMALL = {
-    "NCSNpp": {"channels": 16, "multipliers": (1, 2, 2), "blocks": 1, "attention_heights": (8,), "bins": 32},
+    "NCSNpp": U_NET,
+    "MPUNet": U_NET,
+    "DCUNet": {"widths": (4, 4, 4, 4, 8, 8), "embedding": 16},
     "BandGRU": {"channels": 8, "hidden": 8, "blocks": 2},
 }
 NETS = list(CATALOGUE["net"])
+TIMED = {"NCSNpp": 32, "MPUNet": 32, "DCUNet": 257}
+"""Nets that also get the time (or the noise level), with the bins that they are tried on."""
 STREAMING = [name for name in NETS if issubclass(find(name), StreamingNet)]
 
 
@@ -35,12 +41,12 @@ def make(name: str) -> nn.Module:
 
 
 def call(name: str, net: nn.Module, batch: Tensor) -> Tensor:
-    return net(batch, torch.linspace(0.2, 0.9, batch.shape[0])) if name == "NCSNpp" else net(batch)
+    return net(batch, torch.linspace(0.2, 0.9, batch.shape[0])) if name in TIMED else net(batch)
 
 
 def example(name: str, items: int = 2) -> Tensor:
     torch.manual_seed(1)
-    shape = (items, 2, 32, 16) if name == "NCSNpp" else (items, 1, 257, 12)
+    shape = (items, 2, TIMED[name], 16) if name in TIMED else (items, 1, 257, 12)
     return torch.randn(shape, dtype=torch.complex64)
 
 
@@ -61,7 +67,7 @@ def test_batch_item_equals_single_item(name: str) -> None:
     with torch.no_grad():
         together = call(name, net, z)
         times = torch.linspace(0.2, 0.9, 3)
-        alone = [net(z[i : i + 1], times[i : i + 1]) if name == "NCSNpp" else net(z[i : i + 1]) for i in range(3)]
+        alone = [net(z[i : i + 1], times[i : i + 1]) if name in TIMED else net(z[i : i + 1]) for i in range(3)]
     assert torch.allclose(together, torch.cat(alone), atol=1e-5 * float(together.abs().max()))
 
 
@@ -118,10 +124,67 @@ def test_bandgru_passes_silence_through() -> None:
     assert out.abs().max() == 0
 
 
+@pytest.mark.parametrize("name", ["NCSNpp", "MPUNet"])
 @pytest.mark.parametrize(("bins", "frames"), [(32, 10), (33, 16)])
-def test_ncsnpp_refuses_maps_off_its_grid(bins: int, frames: int) -> None:
+def test_u_nets_refuse_maps_off_their_grid(name: str, bins: int, frames: int) -> None:
     with pytest.raises(ValueError, match="multiples of 4"):
-        make("NCSNpp")(torch.zeros(1, 2, bins, frames, dtype=torch.complex64), torch.tensor([0.5]))
+        make(name)(torch.zeros(1, 2, bins, frames, dtype=torch.complex64), torch.tensor([0.5]))
+
+
+def test_the_regression_extends_frames_to_a_u_nets_grid() -> None:
+    net = find("NCSNpp")(**U_NET, time_scaling="none", timed=False, sources=1)
+    features = CompressedSTFT(n_fft=62, hop=16)
+    method = Regression(net, features, (L1(),), frame_grid=4)
+    with torch.no_grad():
+        assert method.restore(method.nets(), torch.randn(1, 1, 901), Draws.of([Key(0)])).shape == (1, 1, 901)
+    with pytest.raises(RecipeError, match="NCSNpp needs bins and frames in multiples of 4"):
+        Regression(net, features, (L1(),))
+
+
+class TestMagnitudes:
+    """What the magnitude-preserving net is built of keeps unit magnitude."""
+
+    x = torch.randn(4, 64, 32, 32, generator=torch.Generator().manual_seed(0))
+    y = torch.randn(4, 16, 32, 32, generator=torch.Generator().manual_seed(1))
+
+    def test_of_sums_and_concatenations(self) -> None:
+        other = torch.randn(self.x.shape, generator=torch.Generator().manual_seed(2))
+        for share in (0.3, torch.tensor(0.3)):
+            assert rms(edm2.blended(self.x, other, share)) == pytest.approx(1.0, abs=0.02)
+        both = edm2.joined(self.x, self.y)
+        assert rms(both) == pytest.approx(1.0, abs=0.02)
+        parts = [part.square().sum() for part in both.split([64, 16], dim=1)]
+        assert float(parts[0] / parts[1]) == pytest.approx(1.0, abs=0.05)
+
+    def test_of_layers(self) -> None:
+        torch.manual_seed(3)
+        conv, linear = edm2.MPConv(64, 32, 1), edm2.MPLinear(64, 32)
+        with torch.no_grad():
+            conv.weight.mul_(7.0)  # the scale of a weight does not matter
+            assert rms(conv(self.x)) == pytest.approx(1.0, abs=0.05)
+            assert rms(linear(self.x[:, :, 0, 0])) == pytest.approx(1.0, abs=0.2)
+        assert rms(edm2.silu(self.x)) == pytest.approx(1.0, abs=0.02)
+        assert rms(edm2.unit(5.0 * self.x)) == pytest.approx(1.0, abs=0.001)
+
+    def test_of_the_map_before_the_last_gain(self) -> None:
+        net = make("MPUNet")
+        with torch.no_grad():
+            net.gain.fill_(1.0)
+            out = call("MPUNet", net, 2**0.5 * example("MPUNet"))
+        assert rms(torch.view_as_real(out)) == pytest.approx(1.0, abs=0.35)
+
+    def test_attention_is_softmax_of_normalised_products(self) -> None:
+        torch.manual_seed(4)
+        attention, x = edm2.Attention(128), torch.randn(2, 128, 4, 3)
+        query, key, value = (edm2.unit(p, 2) for p in attention.mix(x).reshape(2, 2, 64, 3, 12).unbind(3))
+        weight = torch.einsum("bhcq,bhck->bhqk", query, key / 8.0).softmax(-1)
+        mixed = torch.einsum("bhqk,bhck->bhcq", weight, value).reshape(x.shape)
+        expected = (0.7 * x + 0.3 * attention.out(mixed)) / (0.7**2 + 0.3**2) ** 0.5
+        assert torch.allclose(attention(x), expected, atol=1e-5)
+
+
+def rms(x: Tensor) -> float:
+    return float(x.square().mean().sqrt())
 
 
 class Declares(nn.Module):

@@ -19,11 +19,12 @@ SD = 0.1
 
 
 class Probe(nn.Module):
-    """F = 3 x + 5 y of what it is given, at the time it is given."""
+    """F = 3 x + 5 y (+ 7 of a third map) of what it is given, at the time or log level it is given."""
 
     def forward(self, inputs: Tensor, t: Tensor) -> Tensor:
-        assert torch.equal(t, torch.tensor([T]))
-        return 3 * inputs[:, :1] + 5 * inputs[:, 1:]
+        assert float(t) == pytest.approx(T) or float(t) == pytest.approx(math.log(SIGMA) / 4)
+        factors = torch.tensor([3.0, 5.0, 7.0])[: inputs.shape[1]].reshape(1, -1, 1, 1)
+        return (factors * inputs).sum(1, keepdim=True)
 
 
 def value(parametrisation: Parametrisation) -> tuple[str, complex]:
@@ -73,3 +74,31 @@ def test_samplers_can_read_any_of_them(name: str) -> None:
     prediction = find(name)().predict(Probe(), x, y, t, PATH)
     assert torch.allclose(PATH.mean(prediction.clean, y, t), prediction.mean, rtol=1e-4)
     assert torch.allclose((prediction.mean - x) / SIGMA**2, prediction.score, rtol=1e-4)
+
+
+def test_the_scalings_of_edm2se() -> None:
+    """D = x + c_out F(c_in x, c_in(1) y), powers from those of x_0 and n; c_in without the root, as published."""
+    a = math.exp(-PATH.theta * T)
+    b, last = 1 - a, math.exp(-PATH.theta)
+    end = float(PATH.std(torch.ones(1)))
+    c_in = 1 / ((a + b) ** 2 * 0.402**2 + b**2 * 0.342**2 + SIGMA**2)
+    c_y = 1 / (0.402**2 + (1 - last) ** 2 * 0.342**2 + end**2)
+    c_out = math.sqrt((1 - a - b) ** 2 * 0.402**2 + b**2 * 0.342**2 + SIGMA**2)
+    expected = 2 + c_out * (3 * c_in * 2 + 5 * c_y * 1j)
+    assert value(find("BridgeResidual")()) == ("clean", pytest.approx(expected, rel=1e-5))
+
+
+@pytest.mark.parametrize("name", CATALOGUE["parametrisation"])
+def test_a_condition_takes_the_anchors_place_in_the_net_alone(name: str) -> None:
+    """With the anchor as condition nothing changes; another condition reaches the net, scaled as the anchor is."""
+    x, y, other = (torch.full((1, 1, 2, 2), z, dtype=torch.complex64) for z in (2, 1j, 4))
+    t = torch.tensor([T])
+
+    def said(condition: Tensor | None) -> Tensor:
+        return find(name)().predict(Probe(), x, y, t, PATH, condition).value
+
+    assert torch.equal(said(y), said(None))
+    assert not torch.allclose(said(other), said(None))
+    both = said(torch.cat([y, other], dim=1))
+    by_parts = said(None) + 7 / 5 * (said(other) - said(torch.zeros_like(other)))
+    assert torch.allclose(both, by_parts, rtol=1e-4)

@@ -26,7 +26,13 @@ def uniform_weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
     for j, key in enumerate(sorted(shapes)):
         shape = shapes[key]
         u = uniform(shape, j)
-        if len(shape) == 1 and key.endswith(".W"):
+        if key.endswith("num_batches_tracked"):
+            u = np.zeros(shape)
+        elif key.endswith("running_var"):
+            u = 1 + 0.2 * u
+        elif key.endswith("running_mean"):
+            u = 0.2 * u
+        elif len(shape) == 1 and key.endswith(".W"):
             u = 16 * np.sqrt(12) * u
         elif len(shape) >= 2:
             u = u * np.sqrt(12 / (np.prod(shape) / shape[0]))

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from auscult.errors import CheckpointError
-from auscult.hub.sgmse import ncsnpp_keys, ncsnpp_state
-from auscult.nets.ncsnpp import V1, V2, V48K, NCSNpp
+from auscult.hub.ncsnpp import ncsnpp_sources
+from auscult.hub.sources import converted, foreign_shapes
+from auscult.nets.ncsnpp import STORM, STORM_PREDICTOR, V1, V2, V48K, NCSNpp
 from tests.parity.recipe import uniform, uniform_spectrum, uniform_weights
 
 TINY = {"channels": 16, "multipliers": (1, 2, 2), "blocks": 1, "attention_heights": (8,), "bins": 32}
@@ -51,7 +52,8 @@ GOLDENS = {
 def test_equals_the_reference(name: str) -> None:
     config, shape, (real, imaginary, magnitude), elements = GOLDENS[name]
     net = NCSNpp(**config).eval()
-    net.load_state_dict(ncsnpp_state(net, uniform_weights(official_shapes(net))))
+    sources = ncsnpp_sources(net)
+    net.load_state_dict(converted(net, sources, uniform_weights(foreign_shapes(net, sources))))
     inputs = torch.cat([uniform_spectrum(shape, 20_001), uniform_spectrum(shape, 20_011)], dim=1)
     with torch.no_grad():
         out = net(inputs, torch.tensor([0.4, 0.9][: shape[0]]))
@@ -63,20 +65,23 @@ def test_equals_the_reference(name: str) -> None:
         assert abs(complex(flat[index]) - value) < 2e-5
 
 
-@pytest.mark.parametrize(("config", "parameters", "tensors"), [(V1, 65_590_822, 647), (V48K, 64_739_854, 581)])
+@pytest.mark.parametrize(("config", "parameters", "tensors"), [
+    (V1, 65_590_822, 647), (V48K, 64_739_854, 581), (STORM, 27_756_314, 271),
+])  # fmt: skip
 def test_size_and_keys_are_the_published_ones(config: dict[str, object], parameters: int, tensors: int) -> None:
     with torch.device("meta"):
         net = NCSNpp(**config)
-    table = ncsnpp_keys(net)
+    sources = ncsnpp_sources(net)
+    table = foreign_shapes(net, sources)
     assert sum(p.numel() for p in net.parameters()) == parameters
     assert len(table) == tensors
-    assert set(table.values()) == set(net.state_dict())
+    assert set(sources) == set(net.state_dict())
     assert list(table)[:4] == ["output_layer.weight", "output_layer.bias", "all_modules.0.W", "all_modules.1.weight"]
 
 
 def test_v1_keys_at_known_places() -> None:
     with torch.device("meta"):
-        table = ncsnpp_keys(NCSNpp(**V1))
+        table = {source.names[0]: ours for ours, source in ncsnpp_sources(NCSNpp(**V1)).items()}
     assert table["all_modules.3.weight"] == "stem.weight"
     assert table["all_modules.6.Conv_2.weight"] == "down.0.shrink.skip.weight"
     assert table["all_modules.7.Conv_0.weight"] == "down.0.join.conv.weight"
@@ -87,12 +92,44 @@ def test_v1_keys_at_known_places() -> None:
     assert table["all_modules.76.bias"] == "up.6.tap.bias"
 
 
-def test_missing_and_unknown_tensors_are_named() -> None:
+@pytest.mark.parametrize(("config", "modules", "channels"), [
+    (STORM, 36, 4), ({**STORM, "sources": 3}, 36, 6), (STORM_PREDICTOR, 34, 2), (V1, 77, 4), (V48K, 56, 4),
+])  # fmt: skip
+def test_shapes_tell_the_variants_apart(config: dict[str, object], modules: int, channels: int) -> None:
+    with torch.device("meta"):
+        net = NCSNpp(**config)
+    shapes = foreign_shapes(net, ncsnpp_sources(net))
+    # Without time, the Fourier features keep the first place, and the two linear layers are not there.
+    assert max(int(key.split(".")[1]) for key in shapes if key.startswith("all_modules")) + 1 == modules
+    assert shapes["output_layer.weight"] == (2, channels, 1, 1)
+
+
+def test_a_net_without_time_needs_none() -> None:
+    small = {"channels": 16, "multipliers": (1, 2), "blocks": 1}
+    net = NCSNpp(**{**STORM_PREDICTOR, **small}).eval()
+    z = torch.randn(1, 1, 8, 4, dtype=torch.complex64)
+    with torch.no_grad():
+        assert torch.equal(net(z), net(z, torch.tensor([0.3])))
+    with pytest.raises(ValueError, match="cannot divide by it: set time_scaling to none"):
+        NCSNpp(**{**STORM_PREDICTOR, **small, "time_scaling": "before_output"})
+    with pytest.raises(ValueError, match="needs one time an item"):
+        NCSNpp(**{**STORM, **small})(z.repeat(1, 2, 1, 1))
+
+
+def test_the_first_missing_or_other_tensor_is_named() -> None:
     net = NCSNpp(**{**V2, **TINY})
-    state = uniform_weights(official_shapes(net))
-    state["all_modules.99.weight"] = state.pop("all_modules.3.weight")
-    with pytest.raises(CheckpointError, match=r"1 missing \(all_modules\.3\.weight\), 1 unknown \(all_modules\.99"):
-        ncsnpp_state(net, state)
+    sources = ncsnpp_sources(net)
+    state = uniform_weights(foreign_shapes(net, sources))
+    other = {**state, "all_modules.3.weight": torch.zeros(16, 6, 3, 3)}
+    with pytest.raises(
+        CheckpointError, match=r"all_modules\.3\.weight has the shape \(16, 6, 3, 3\), expected is \(16, 4,"
+    ):
+        converted(net, sources, other)
+    del state["all_modules.3.weight"]
+    with pytest.raises(
+        CheckpointError, match=r"1 are missing, the first all_modules\.3\.weight of shape \(16, 4, 3, 3\)"
+    ):
+        converted(net, sources, state)
 
 
 def test_hash_noise_is_the_golden_one() -> None:
@@ -103,12 +140,3 @@ def test_hash_noise_is_the_golden_one() -> None:
         -0.46728636836633086,
     ]
     assert uniform((4,), 5)[0] == -0.3501832119654864
-
-
-def official_shapes(net: NCSNpp) -> dict[str, tuple[int, ...]]:
-    """Shapes of the official tensors: attention weights are matrices there."""
-    own = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
-    return {
-        theirs: own[ours][1::-1] if ".NIN_" in theirs and theirs.endswith("W") else own[ours]
-        for theirs, ours in ncsnpp_keys(net).items()
-    }
