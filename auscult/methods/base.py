@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from auscult.data.pairs import PairBatch
 from auscult.degrade.base import Drawn
+from auscult.errors import RecipeError
 from auscult.features.frames import FrameStep
 from auscult.features.normalise import Normalise, Statistics
+from auscult.features.spectral import CompressedSTFT
 from auscult.losses.base import Loss
 from auscult.rng import Draws
 
@@ -97,3 +99,17 @@ class Method(ABC):
     def frame_step(self, nets: Nets) -> FrameStep | None:
         """For causal methods, the net frame by frame; None where whole signals are needed."""
         return None
+
+
+def check_grid(net: nn.Module, features: CompressedSTFT, frame_grid: int) -> None:
+    """A U-Net declares what its maps must be multiples of (``grid``).
+
+    Raises:
+        RecipeError: bins or frames are not.
+    """
+    grid = getattr(net, "grid", 1)
+    if features.bins % grid or frame_grid % grid:
+        raise RecipeError(
+            f"{type(net).__name__} needs bins and frames in multiples of {grid}: features.n_fft {features.n_fft} "
+            f"gives {features.bins} bins, frame_grid is {frame_grid}"
+        )

@@ -7,6 +7,7 @@ The values are those of SGMSE+ (Richter et al. 2023), so that losses can be comp
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,17 +15,34 @@ import torch
 from torch import Tensor
 
 from auscult.bounds import Positive
-from auscult.losses.base import Loss
+from auscult.losses.base import Loss, Wave, WaveLoss
 from auscult.paths.base import Prediction, Times
 from auscult.shapes import bcast
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a prediction at x_t = mean + sigma z is compared with.
+
+    Args:
+        clean: x_0, [B, C, F, N].
+        noise: z.
+        wave: x_0 as a wave, [B, C, T].
+        decode: from a spectrum to its wave of T samples.
+    """
+
+    clean: Tensor
+    noise: Tensor
+    wave: Wave
+    decode: Callable[[Tensor], Wave]
 
 
 class Objective(ABC):
     """Subclasses are frozen dataclasses."""
 
     @abstractmethod
-    def __call__(self, prediction: Prediction, clean: Tensor, noise: Tensor) -> Loss:
-        """Compare a prediction at x_t = mean + sigma z with the clean spectrum and the noise z it was made from."""
+    def __call__(self, prediction: Prediction, truth: Truth) -> Loss:
+        """Compare; every part is a mean over items, and zero at the true prediction."""
 
 
 @dataclass(frozen=True)
@@ -33,46 +51,64 @@ class ScoreMatching(Objective):
 
     per_bin: bool = False
 
-    def __call__(self, prediction: Prediction, clean: Tensor, noise: Tensor) -> Loss:
+    def __call__(self, prediction: Prediction, truth: Truth) -> Loss:
         sigma = prediction.path.std(prediction.t)
-        error = 0.5 * energy(bcast(sigma, noise) * prediction.score + noise, self.per_bin)
+        error = 0.5 * energy(bcast(sigma, truth.noise) * prediction.score + truth.noise, self.per_bin)
         return Loss({"score": error.mean()}, {"score": 1.0})
 
 
 @dataclass(frozen=True)
 class DenoiserMatching(Objective):
-    """w/2 |D - mean|^2 of the denoised x_t, w = 1, sigma^2 or edm: (sigma^2 + sigma_data^2) / (sigma sigma_data)^2."""
+    """w/2 |D - mean|^2 of the denoised x_t, w = 1, sigma^2 or edm: (sigma^2 + sigma_data^2) / (sigma sigma_data)^2.
 
-    weighting: Literal["1", "sigma^2", "edm"] = "1"
+    ``edm-as-published`` is what the reference implementation computes: mean_b(w_b) sum_b(l_b) in place of
+    mean_b(w_b l_b), because a broadcast multiplies every item's weight with every item's loss. It loses the weighting
+    of noise levels and grows with the batch; use it only to repeat published runs.
+    """
+
+    weighting: Literal["1", "sigma^2", "edm", "edm-as-published"] = "1"
     sigma_data: Positive = 0.1
     per_bin: bool = False
 
-    def __call__(self, prediction: Prediction, clean: Tensor, noise: Tensor) -> Loss:
+    def __call__(self, prediction: Prediction, truth: Truth) -> Loss:
         sigma = prediction.path.std(prediction.t)
+        edm = edm_weight(sigma, self.sigma_data)
         weight = {
             "1": torch.ones_like(sigma),
             "sigma^2": sigma**2,
-            "edm": edm_weight(sigma, self.sigma_data),
+            "edm": edm,
+            "edm-as-published": edm.sum().expand_as(edm),
         }[self.weighting]
-        mean = prediction.path.mean(clean, prediction.anchor, prediction.t)
+        mean = prediction.path.mean(truth.clean, prediction.anchor, prediction.t)
         error = 0.5 * weight * energy(prediction.mean - mean, self.per_bin)
         return Loss({"denoiser": error.mean()}, {"denoiser": 1.0})
 
 
 @dataclass(frozen=True)
 class DataMatching(Objective):
-    """w/2 |x^ - x_0|^2 of the clean estimate, w = 1 or edm: (s^2 + sigma_data^2) / (s sigma_data)^2, s = sigma / a."""
+    """w/2 |x^ - x_0|^2 of the clean estimate, w = 1 or edm: (s^2 + sigma_data^2) / (s sigma_data)^2, s = sigma / a.
+
+    Args:
+        waves: losses on the clean estimate as a wave, added. The published L1 term is half a mean: its weight 0.001
+            is ``{type: L1, weight: 0.0005}`` here (Richter et al. 2024).
+    """
 
     weighting: Literal["1", "edm"] = "1"
     sigma_data: Positive = 0.1
     per_bin: bool = True
+    waves: tuple[WaveLoss, ...] = ()
 
-    def __call__(self, prediction: Prediction, clean: Tensor, noise: Tensor) -> Loss:
-        error = 0.5 * energy(prediction.clean - clean, self.per_bin)
+    def __call__(self, prediction: Prediction, truth: Truth) -> Loss:
+        estimate = prediction.clean
+        error = 0.5 * energy(estimate - truth.clean, self.per_bin)
         if self.weighting == "edm":
             path, t = prediction.path, prediction.t
             error = error * edm_weight(path.std(t) / path.clean_weight(t), self.sigma_data)
-        return Loss({"data": error.mean()}, {"data": 1.0})
+        spectral = Loss({"data": error.mean()}, {"data": 1.0})
+        if not self.waves:
+            return spectral
+        wave = truth.decode(estimate)
+        return Loss.joined([spectral, *(loss(wave, truth.wave) for loss in self.waves)])
 
 
 def edm_weight(sigma: Times, sigma_data: float) -> Times:

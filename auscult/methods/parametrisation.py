@@ -27,16 +27,23 @@ class Parametrisation(ABC):
     """Subclasses are frozen dataclasses."""
 
     @abstractmethod
-    def predict(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Prediction:
-        """Call ``net`` on [x_t, y] and say what its output predicts."""
+    def predict(
+        self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
+    ) -> Prediction:
+        """Call ``net`` on [x_t, condition] and say what its output predicts.
+
+        ``condition`` is what the net sees beside x_t, [B, sources, F, N]: the path's anchor y where nothing is given.
+        """
 
 
 @dataclass(frozen=True)
 class NegativeScore(Parametrisation):
     """score = -F(x_t, y, t): SGMSE+ with NCSN++ v1 or 48k, whose nets divide by t themselves."""
 
-    def predict(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Prediction:
-        return Prediction(path, x, anchor, t, "score", -net(torch.cat([x, anchor], dim=1), t))
+    def predict(
+        self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
+    ) -> Prediction:
+        return Prediction(path, x, anchor, t, "score", -net(beside(x, anchor, condition), t))
 
 
 @dataclass(frozen=True)
@@ -52,15 +59,15 @@ class Scaling:
     network: NetworkScaling = "none"
     sigma_data: Positive = 0.1
 
-    def __call__(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Tensor:
+    def __call__(self, net: nn.Module, x: Tensor, condition: Tensor, t: Times, path: LinearPath) -> Tensor:
         """c_skip x_t + c_out F."""
         sigma = path.std(t)
-        output = self.net_output(net, x, anchor, t, sigma) * bcast(self._out(sigma), x)
+        output = self.net_output(net, x, condition, t, sigma) * bcast(self._out(sigma), x)
         return output + bcast(self._skip(sigma), x) * x if self.c_skip == "edm" else output
 
-    def net_output(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, sigma: Times) -> Tensor:
+    def net_output(self, net: nn.Module, x: Tensor, condition: Tensor, t: Times, sigma: Times) -> Tensor:
         """F, with the input and network scalings alone."""
-        inputs = torch.cat([x, anchor], dim=1)
+        inputs = torch.cat([x, condition], dim=1)
         if self.c_in == "edm":
             inputs = inputs * bcast((sigma**2 + self.sigma_data**2).rsqrt(), inputs)
         output: Tensor = net(inputs, t)
@@ -83,8 +90,11 @@ class ScaledScore(Parametrisation):
 
     scaling: Scaling = Scaling()
 
-    def predict(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Prediction:
-        return Prediction(path, x, anchor, t, "score", self.scaling(net, x, anchor, t, path))
+    def predict(
+        self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
+    ) -> Prediction:
+        output = self.scaling(net, x, anchor if condition is None else condition, t, path)
+        return Prediction(path, x, anchor, t, "score", output)
 
 
 @dataclass(frozen=True)
@@ -93,8 +103,10 @@ class Denoiser(Parametrisation):
 
     scaling: Scaling = Scaling()
 
-    def predict(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Prediction:
-        output = self.scaling.net_output(net, x, anchor, t, path.std(t))
+    def predict(
+        self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
+    ) -> Prediction:
+        output = self.scaling.net_output(net, x, anchor if condition is None else condition, t, path.std(t))
         return Prediction(path, x, anchor, t, "mean", output)
 
 
@@ -104,8 +116,11 @@ class DataPrediction(Parametrisation):
 
     scaling: Scaling = Scaling()
 
-    def predict(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Prediction:
-        return Prediction(path, x, anchor, t, "clean", self.scaling(net, x, anchor, t, path))
+    def predict(
+        self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
+    ) -> Prediction:
+        output = self.scaling(net, x, anchor if condition is None else condition, t, path)
+        return Prediction(path, x, anchor, t, "clean", output)
 
 
 @dataclass(frozen=True)
@@ -123,10 +138,17 @@ class Residual(Parametrisation):
     sigma_data: Positive = 0.1
     anchor_rms: Positive = 0.1
 
-    def predict(self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath) -> Prediction:
+    def predict(
+        self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
+    ) -> Prediction:
         u = path.clean_from_mean(x, anchor, t) - anchor
         s = path.std(t) / path.clean_weight(t)
         norm = (s**2 + self.sigma_data**2).rsqrt()
-        output = net(torch.cat([bcast(norm, u) * u, anchor / self.anchor_rms], dim=1), t)
+        output = net(beside(bcast(norm, u) * u, anchor, condition, 1 / self.anchor_rms), t)
         residual = bcast((self.sigma_data * norm) ** 2, u) * u + bcast(s * self.sigma_data * norm, output) * output
         return Prediction(path, x, anchor, t, "clean", anchor + residual)
+
+
+def beside(x: Tensor, anchor: Tensor, condition: Tensor | None, scale: float | Tensor = 1.0) -> Tensor:
+    """What a net is given: x_t and, scaled, the condition (the anchor where there is none)."""
+    return torch.cat([x, scale * (anchor if condition is None else condition)], dim=1)

@@ -10,19 +10,23 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from auscult.audio.stft import STFT
+from auscult.bounds import Count
 from auscult.errors import RecipeError
 from auscult.features.frames import FrameStep
 from auscult.features.normalise import Normalise
-from auscult.features.spectral import CompressedSTFT
+from auscult.features.spectral import CompressedSTFT, pad_frames
 from auscult.losses.base import Loss, WaveLoss
-from auscult.methods.base import Batch, Method, Nets, Waves
+from auscult.methods.base import Batch, Method, Nets, Waves, check_grid
 from auscult.nets.streaming import StreamingNet
 from auscult.rng import Draws
 
 
 @final
 class Regression(Method):
-    """Estimate = decode(net(encode(noisy))), compared with the clean wave by a sum of losses."""
+    """Estimate = decode(net(encode(noisy))), compared with the clean wave by a sum of losses.
+
+    Frames are extended by zeros to a multiple of ``frame_grid`` before the net sees them, as U-Nets need.
+    """
 
     def __init__(
         self,
@@ -31,12 +35,14 @@ class Regression(Method):
         losses: tuple[WaveLoss, ...],
         rate_hz: int = 16_000,
         normalise: Normalise = Normalise(),
+        frame_grid: Count = 1,
     ):
         if not losses:
             raise RecipeError("losses: at least one is needed to train by")
         _check_transform(net, features, rate_hz)
+        check_grid(net, features, frame_grid)
         self._net, self.features, self._losses = net, features, losses
-        self.rate_hz, self.normalise = rate_hz, normalise
+        self.rate_hz, self.normalise, self._frame_grid = rate_hz, normalise, frame_grid
 
     def nets(self) -> dict[str, nn.Module]:
         return {"net": self._net}
@@ -56,7 +62,7 @@ class Regression(Method):
 
     def _estimate(self, net: nn.Module, noisy: Waves) -> Waves:
         features = self.features.to(noisy.device)
-        z: Complex[Tensor, "B C F N"] = features.encode(noisy)
+        z: Complex[Tensor, "B C F N"] = pad_frames(features.encode(noisy), self._frame_grid)
         return features.decode(net(z), noisy.shape[-1])
 
 

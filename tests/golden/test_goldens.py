@@ -20,10 +20,27 @@ from auscult.data.loader import Share, collate
 from auscult.data.pairs import PairSource
 from auscult.methods.base import Batch, Method
 from auscult.rng import Draws, Key
+from tests.methods.test_storm import STORM
 from tests.train.runs import REGRESSION, SCORE
 
 STORE = Path(__file__).with_name("goldens.json")
-CASES: dict[str, dict[str, Any]] = {"regression": REGRESSION, "score": SCORE}
+BRIDGE = {
+    **SCORE["method"],
+    "path": {"type": "SBVE"},
+    "net": {**SCORE["method"]["net"], "time_scaling": "none"},
+    "parametrisation": {"type": "DataPrediction"},
+    "objective": {
+        "type": "DataMatching",
+        "waves": [{"type": "L1", "weight": 5e-4}, {"type": "PESQLoss", "weight": 5e-4}],
+    },
+    "sampler": {"type": "BridgeODE", "steps": 2},
+}
+CASES: dict[str, dict[str, Any]] = {
+    "regression": REGRESSION,
+    "score": SCORE,
+    "bridge": {**SCORE, "method": BRIDGE},
+    "storm": {**SCORE, "method": STORM},
+}
 
 
 def compute(content: dict[str, Any], corpus: Path, noisy: Clip) -> dict[str, list[float]]:
@@ -40,11 +57,11 @@ def compute(content: dict[str, Any], corpus: Path, noisy: Clip) -> dict[str, lis
     batch = Batch.of(pairs, method.normalise)
     with torch.no_grad():
         shared = method.forward(nets, batch, Draws([0, 1, 2]))
-        loss = method.loss("net", nets, batch, shared, Draws([0, 1, 2]))
+        losses = [method.loss(turn, nets, batch, shared, Draws([0, 1, 2])) for turn in method.turns]
         wave = torch.from_numpy(noisy.wave[:, 20_000:24_000])[None]
         out = method.restore(nets, wave / wave.abs().max(), Draws([0]))[0, 0].numpy()
     return {
-        "loss": [float(part) for part in loss.parts.values()],
+        "loss": [float(part) for loss in losses for part in loss.parts.values()],
         "output": [float(np.abs(out).mean()), *(float(v) for v in out[::500])],
     }
 
