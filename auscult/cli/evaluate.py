@@ -324,7 +324,7 @@ def _write(out: Path, evaluation: Evaluation, summary: Summary, report: bool, ex
 
     texts = {
         "scores.csv": tables.csv_text(evaluation),
-        "summary.json": as_json(asdict(summary)),
+        "summary.json": as_json({"fingerprint": evaluation.fingerprint, **asdict(summary)}),
         "summary.md": tables.markdown(evaluation, summary),
         "summary.tex": tables.latex(evaluation, summary),
     }

@@ -51,4 +51,6 @@ def print_table(
     for row in rows:
         table.add_row(*map(Text, row))  # as text: names may hold brackets, which rich would read as markup
     console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width that rows must be broken for
+        console.width = max(console.width, 200)
     console.print(table)

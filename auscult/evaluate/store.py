@@ -152,7 +152,7 @@ def join(own: Evaluation, others: Mapping[str, Evaluation], mixed: bool) -> tupl
                 continue
             if name + mark in systems:
                 raise EvaluationError(f"{origin}: has a system '{name}' as we do; rename one of them")
-            systems[name + mark] = facts
+            systems[name + mark] = {**facts, "protocol": other.fingerprint} if mark else facts
             fitting = [row for row in other.rows if row.system == name and (row.data, row.item) in known]
             if not fitting:
                 raise EvaluationError(f"{origin}: none of the items of '{name}' is among ours; are the data the same?")

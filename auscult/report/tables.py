@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 
 from auscult.errors import need
-from auscult.evaluate.rows import Evaluation, MetricFacts
+from auscult.evaluate.rows import Evaluation, MetricFacts, Row
 from auscult.evaluate.summary import Comparison, Estimate, Standing, Summary
 from auscult.files import aside
 from auscult.report.highlights import systems_of
@@ -26,22 +26,39 @@ _MARKDOWN = str.maketrans({character: "\\" + character for character in "\\`*_[]
 
 
 def csv_rows(evaluation: Evaluation) -> tuple[list[str], list[list[Cell]]]:
-    """Header and rows, one an item, system and seed: data, system, seed, item, facts, scores, failed.
+    """Header and rows, one an item, system and seed: data, system, seed, item, facts, scores, failed, protocol.
 
-    A fact that is called like another column gets the prefix ``fact.``; ``failed`` holds ``metric: why``.
+    A fact that is called like another column gets the prefix ``fact.``; ``failed`` holds ``metric: why``; ``protocol``
+    is the fingerprint of how the row was measured.
     """
     scores = [metric.name for metric in evaluation.metrics]
     facts = list(dict.fromkeys(key for item in evaluation.items for key in item.facts))
     known = {(item.data, item.name): item.facts for item in evaluation.items}
-    taken = {*_FIXED, *scores, "failed"}
-    header = [*_FIXED, *(f"fact.{key}" if key in taken else key for key in facts), *scores, "failed"]
+    taken = {*_FIXED, *scores, "failed", "protocol"}
+    header = [*_FIXED, *(f"fact.{key}" if key in taken else key for key in facts), *scores, "failed", "protocol"]
     rows: list[list[Cell]] = []
     for row in evaluation.rows:
         of_item = known.get((row.data, row.item), {})
         failed = "; ".join(f"{name}: {why}" for name, why in row.failures.items()) or None
         own = [row.scores.get(name) for name in scores]
-        rows.append([row.data, row.system, row.seed, row.item, *(of_item.get(key) for key in facts), *own, failed])
+        rows.append(
+            [
+                row.data,
+                row.system,
+                row.seed,
+                row.item,
+                *(of_item.get(key) for key in facts),
+                *own,
+                failed,
+                _protocol(evaluation, row),
+            ]
+        )
     return header, rows
+
+
+def _protocol(evaluation: Evaluation, row: Row) -> str:
+    """The fingerprint of a row's measuring: its system's own, where it came from an evaluation by another protocol."""
+    return str(evaluation.systems.get(row.system, {}).get("protocol", evaluation.fingerprint))
 
 
 def csv_text(evaluation: Evaluation) -> str:

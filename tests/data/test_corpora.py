@@ -37,6 +37,7 @@ from auscult.evaluate.datasets import DataSet
 from auscult.rng import Key
 from tests.conftest import DATA, EXAMPLES
 from tests.data import trees
+from tests.processes import hearing_ctrl_c
 
 Run = Callable[..., tuple[int, str, str]]
 OPTIONS: dict[str, list[str]] = {
@@ -284,7 +285,8 @@ class TestInterrupted:
     def test_ctrl_c_leaves_nothing_half_written(self, forest: Trees, tmp_path: Path) -> None:
         out = tmp_path / "stopped"
         arguments = [sys.executable, "-m", "auscult", *forest.arguments("wsj0-reverb", out), "--workers", "2"]
-        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        with hearing_ctrl_c():
+            process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         while process.poll() is None and not (out / ".auscult" / "hashes.jsonl").is_file():
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)

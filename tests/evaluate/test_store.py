@@ -20,7 +20,7 @@ from auscult.evaluate.datasets import DataSet
 from auscult.evaluate.rows import Evaluation, Row
 from auscult.evaluate.store import Store, join, load
 from auscult.evaluate.study import Plan, Study, System, plan
-from tests.train.runs import members
+from tests.processes import hearing_ctrl_c, members
 
 
 def planned(folders: Path, metrics: tuple[str, ...] = ("si_sdr",), **systems: str) -> Plan:
@@ -124,6 +124,7 @@ def test_numbers_of_another_protocol_are_refused_or_marked(folders: Path) -> Non
         join(own, {"b": other}, mixed=False)
     whole, notes = join(own, {"b": other}, mixed=True)
     assert list(whole.systems) == ["noisy", "oracle", "copy†"]
+    assert whole.systems["copy†"]["protocol"] == other.fingerprint
     assert notes[0].startswith("† from b, measured by another protocol")
     elsewhere = replace(other, rows=tuple(replace(row, data="other") for row in other.rows))
     with pytest.raises(EvaluationError, match="none of the items of 'copy' is among ours"):
@@ -149,9 +150,9 @@ def test_a_stopped_command_leaves_no_worker_and_goes_on(clean: Clip, noisy: Clip
     rows = tmp_path / "out" / "rows.jsonl"
     command = [sys.executable, "-m", "auscult", "evaluate", "--data", str(tmp_path), "-o", str(rows.parent),
                "--workers", "2", "--metrics", "pesq", "--no-report"]  # fmt: skip
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's children ignore it
-    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as run:
-        signal.signal(signal.SIGINT, before)
+    with hearing_ctrl_c():
+        run = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    with run:
         while not (rows.exists() and rows.stat().st_size):
             time.sleep(0.05)
         os.killpg(run.pid, stop) if stop == signal.SIGINT else run.kill()

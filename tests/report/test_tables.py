@@ -40,6 +40,7 @@ def test_a_row_an_item_system_and_seed(drawn: Evaluation) -> None:
         "estoi",
         "lsd",
         "failed",
+        "protocol",
     ]
     assert len(rows) == len(drawn.rows) == 30 * (1 + 2 * 2)
     first = dict(zip(header, rows[1], strict=True))

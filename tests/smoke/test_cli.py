@@ -296,7 +296,7 @@ class TestOtherCommands:
         assert re.search(r"oracle +6 +", out)
         assert re.search(r"default - noisy +estoi +[+-]\d", out)
         lines = (tmp_path / "e" / "scores.csv").read_text().splitlines()
-        assert lines[0] == "data,system,seed,item,snr_db,duration_s,si_sdr,estoi,failed"
+        assert lines[0] == "data,system,seed,item,snr_db,duration_s,si_sdr,estoi,failed,protocol"
         assert len(lines) == 19
         for name in ("summary.json", "summary.md", "summary.tex", "scores.parquet", "report.html"):
             assert (tmp_path / "e" / name).stat().st_size > 500

@@ -264,16 +264,3 @@ def only_run(runs: Path) -> Path:
     found = [path for path in runs.iterdir() if path.is_dir()]
     assert len(found) == 1, found
     return found[0]
-
-
-def members(group: int) -> set[int]:
-    """Processes of a group, zombies left out."""
-    found = set()
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, own = status.read_text().rpartition(")")[2].split()[:3]
-        except OSError:  # ended while we looked
-            continue
-        if int(own) == group and state != "Z":
-            found.add(int(status.parent.name))
-    return found

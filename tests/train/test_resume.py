@@ -14,13 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.processes import hearing_ctrl_c, members
 from tests.train.runs import (
     SCORE,
     VALIDATION,
     arguments,
     auscult,
     environment,
-    members,
     only_run,
     recipe,
     write_recipe,
@@ -46,7 +46,7 @@ place.{name} = dying
 # module, function, call, before it, and the step that the resumed run starts from
 POINTS = {
     "in step 4": ("auscult.train.ema", "floating", 8, True, 3),
-    "before the optimiser file is renamed": ("os", "replace", 14, True, 3),
+    "before the optimiser file is renamed": ("os", "replace", 16, True, 3),
     "between optimiser file and checkpoint": ("auscult.train.state", "write_bytes", 2, False, 2),
     "after the checkpoint, before tidying": ("auscult.train.state", "save", 2, False, 3),
 }
@@ -94,13 +94,11 @@ def endless(corpus: Path, tmp_path: Path, workers: int) -> subprocess.Popen[str]
     """A run that goes on until it is stopped, in a process group of its own; returns once it learns."""
     path = write_recipe(tmp_path, recipe(training={"steps": 100_000, "batch": 2}))
     command = arguments(path, corpus, tmp_path / "runs", "--save-every", "100000", "--workers", str(workers))
-    # A shell's background job ignores Ctrl-C, and so would the run that it starts.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    run = subprocess.Popen(
-        [sys.executable, "-m", "auscult", *command],
-        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
-    )  # fmt: skip
-    signal.signal(signal.SIGINT, before)
+    with hearing_ctrl_c():
+        run = subprocess.Popen(
+            [sys.executable, "-m", "auscult", *command],
+            env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+        )  # fmt: skip
     deadline = time.monotonic() + 100
     while time.monotonic() < deadline and not any(p.stat().st_size for p in tmp_path.glob("runs/*/history.jsonl")):
         time.sleep(0.1)
