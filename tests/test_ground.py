@@ -11,7 +11,7 @@ import torch
 
 from auscult import units
 from auscult.catalogue import CATALOGUE, TARGETS, check_trust, find
-from auscult.errors import MissingExtra, RecipeError, TrustError, nearest, need
+from auscult.errors import MissingExtra, RecipeError, TrustError, check_installed, nearest, need
 from auscult.rng import Draws, Key
 from auscult.shapes import bcast
 
@@ -99,6 +99,9 @@ def test_a_missing_extra_is_answered_by_its_install_line(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "pesq", None)
     with pytest.raises(MissingExtra, match=r"PESQ needs the package 'pesq', .* pip install 'auscult\[eval\]'"):
         need("pesq", "PESQ")
+    with pytest.raises(MissingExtra, match=r"a table needs the package 'pesq', .* pip install 'auscult\[eval\]'"):
+        check_installed("pesq", "a table")
+    check_installed("numpy", "anything")
 
 
 @pytest.mark.parametrize("command", [["--help"], ["enhance", "--help"], ["recipes"], ["models", "--parts"], ["models"]])

@@ -153,6 +153,7 @@ def evaluate(
         auscult evaluate --data test/ --model default --model runs/score-small-1a2b3c4d --set seed=0,1,2
         auscult evaluate --matrix study.yaml
     """
+    from auscult.errors import check_installed
     from auscult.evaluate.anchors import in_words
     from auscult.evaluate.conduct import Conduct, carry_out
     from auscult.evaluate.store import Store, join, load
@@ -160,6 +161,8 @@ def evaluate(
     from auscult.evaluate.summary import summarise
     from auscult.report import sgmse_results
 
+    for module in ("pyarrow", "jinja2", "matplotlib") if report else ("pyarrow",):
+        check_installed(module, "auscult evaluate")  # before the work, not after it
     given = _Given(clean, noisy, data or (), enhanced or (), model or (), settings or (), facts, group or ())
     if matrix is not None:
         given.refuse(matrix)
