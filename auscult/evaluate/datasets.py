@@ -165,6 +165,8 @@ def _manifest(manifest: Path) -> tuple[Sides, Mapping[str, Mapping[str, Fact]]]:
         if not roles:
             raise DataError(f"{place}: the row has neither 'clean' nor 'noisy'")
         name = str(row.get("item", Path(row[roles[-1]]).stem))
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise DataError(f"{place}: the item '{name}' would leave its folder; give a relative name without '..'")
         if name in facts:
             raise DataError(f"{place}: a second item '{name}'; give each row an 'item' of its own")
         for role in roles:

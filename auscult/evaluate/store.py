@@ -3,7 +3,7 @@
 <folder>/
     evaluation.json      items, metrics, systems, protocol, fingerprint: written before anything is computed
     rows.jsonl           one row an item, system and seed, as they finish
-    restored/            what models made of the noisy files
+    restored/            what models made of the noisy files, a folder a system and state of it; never deleted here
     scores.csv, scores.parquet, summary.json, summary.md, summary.tex, report.html
 """
 
@@ -13,7 +13,6 @@ import dataclasses
 import json
 import math
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -65,7 +64,6 @@ class Store:
         there = (self.folder / HEAD).exists()
         if there and self._overwrite and _unlike(self.folder, self._head):
             (self.folder / ROWS).unlink(missing_ok=True)
-            shutil.rmtree(self.folder / RESTORED, ignore_errors=True)
             there = False
         if there:
             _refuse_others(self.folder, self._head)

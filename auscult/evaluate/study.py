@@ -111,11 +111,13 @@ def plan(study: Study, out: Path, common: bool = False) -> Plan:
     described: dict[str, Mapping[str, Any]] = {}
     tasks: list[Task] = []
     if any(item.noisy is not None for item in items):
-        inputs = [path for item in items for path in (item.clean, item.noisy) if path is not None]
-        described[NOISY] = {"kind": "input", "content": content_hash(inputs)}
+        paths = [path for item in items for path in (item.clean, item.noisy) if path is not None]
+        described[NOISY] = {"kind": "input", "content": content_hash(paths)}
         tasks += [Task(item, NOISY, File(item.noisy)) for item in items if item.noisy is not None]
     for name, system in study.systems.items():
-        found = _recorded(name, contents) if system.model is None else _restored(name, system, study, items, out)
+        found = (
+            _recorded(name, contents) if system.model is None else _restored(name, system, study, items, out / RESTORED)
+        )
         for label, facts, own in found:
             if label in described:
                 raise DataError(f"two systems are called '{label}'; give each a name of its own")
@@ -137,12 +139,13 @@ def _recorded(name: str, contents: Mapping[str, Contents]) -> _Found:
     yield name, facts, [Task(item, name, File(path)) for item, path in files]
 
 
-def _restored(name: str, system: System, study: Study, items: Sequence[Item], out: Path) -> _Found:
+def _restored(name: str, system: System, study: Study, items: Sequence[Item], folder: Path) -> _Found:
     """A system for every combination of settings; seeds are repetitions of one."""
     lacking = [item for item in items if item.noisy is None]
     if lacking:
         raise DataError(f"the model {name} needs noisy files; {lacking[0].data} has none: give --noisy")
     assert system.model is not None
+    inputs = content_hash(item.noisy for item in items if item.noisy is not None)
     settings = {key: _values(value) for key, value in {**study.settings, **system.settings}.items()}
     seeds = [_whole(seed) for seed in settings.pop("seed", [0])]
     strengths = settings.pop("strength", [1.0])
@@ -155,20 +158,21 @@ def _restored(name: str, system: System, study: Study, items: Sequence[Item], ou
         description = describe(opening)
         told = {**overrides, "strength": strength}
         label = " ".join([name, *(f"{key.rpartition('.')[2]}={told[key]}" for key in varied)])
+        state = recipe.digest({**description.facts, "strength": strength, "inputs": inputs})
         own = seeds if description.generative else [None]
         tasks = [
-            Task(item, label, Restored(opening, _kept(out, item, label, seed), seed or 0, float(strength)), seed)
+            Task(item, label, Restored(opening, kept, seed or 0, float(strength)), seed)
             for seed in own
             for item in items
+            for kept in [_kept(folder, item, f"{label}-{state}", seed)]
         ]
         yield label, {**description.facts, "strength": strength, "seeds": own}, tasks
 
 
-def _kept(out: Path, item: Item, label: str, seed: int | None) -> Path:
-    folder = out / RESTORED / _plain(item.data) / _plain(label)
-    if seed is not None:
-        folder /= f"seed-{seed}"
-    return folder / f"{item.name}.wav"
+def _kept(folder: Path, item: Item, state: str, seed: int | None) -> Path:
+    """Where a restoration stays. ``state`` names model, settings and inputs, so that no other one is taken for it."""
+    own = folder / _plain(item.data) / _plain(state)
+    return (own if seed is None else own / f"seed-{seed}") / f"{item.name}.wav"
 
 
 def _plain(name: str) -> str:

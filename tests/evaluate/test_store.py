@@ -70,12 +70,15 @@ def test_files_that_changed_are_not_taken_for_scored(folders: Path) -> None:
     new: list[Row] = []
     evaluated(folders, folders / "out", planned(folders), new)
     (folders / "noisy" / "0.flac").write_bytes((folders / "clean" / "0.flac").read_bytes())
+    (folders / "out" / "restored").mkdir()
+    (folders / "out" / "restored" / "mine.wav").touch()  # recordings are nobody's to delete, --overwrite or not
     work = planned(folders)
     with pytest.raises(EvaluationError, match=r"systems.noisy.content: .*or --overwrite it"):
         Store(folders / "out", work.evaluation).__enter__()
     with Store(folders / "out", work.evaluation, overwrite=True) as store:
         assert store.rows == []
         carry_out(work, store, Conduct(), new.append)
+    assert (folders / "out" / "restored" / "mine.wav").exists()
     with Store(folders / "out", work.evaluation, overwrite=True) as store:  # the same again: nothing to throw away
         assert len(store.rows) == 3
 

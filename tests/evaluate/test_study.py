@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,9 @@ def test_manifests_that_cannot_be(folders: Path) -> None:
     path.write_text('{"noisy": "noisy/0.flac"}\n' * 2)
     with pytest.raises(DataError, match="pairs.jsonl:2: a second item '0'"):
         DataSet(manifest=path).contents("a", {})
+    path.write_text('{"noisy": "noisy/0.flac", "item": "../../0"}\n')
+    with pytest.raises(DataError, match="pairs.jsonl:1: the item '../../0' would leave its folder"):
+        DataSet(manifest=path).contents("a", {})
     with pytest.raises(DataError, match="no known layout in it; known are clean and noisy"):
         DataSet(folders / "clean").contents("a", {})
 
@@ -157,7 +161,12 @@ def test_settings_make_systems_and_seeds_make_repetitions(folders: Path, score_c
     assert len(planned.tasks) == 3 * (1 + 1 + 2 + 2)
     kept = [task.source.keep for task in planned.tasks if task.system == "score steps=4"]  # type: ignore[attr-defined]
     assert len(set(kept)) == 6
-    assert kept[0] == folders / "out" / "restored" / "test" / "score_steps=4" / "seed-0" / "0.wav"
+    assert re.fullmatch(
+        r"restored/test/score_steps=4-[0-9a-f]{8}/seed-0/0.wav", str(kept[0].relative_to(folders / "out"))
+    )
+    (folders / "noisy" / "0.flac").write_bytes((folders / "noisy" / "1.flac").read_bytes())
+    again = [task.source.keep for task in plan(study, folders / "out").tasks if task.system == "score steps=4"]  # type: ignore[attr-defined]
+    assert not set(kept) & set(again)  # another input is another restoration, never taken for the first
 
 
 def test_a_matrix_file(folders: Path, score_checkpoint: Path) -> None:
