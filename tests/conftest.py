@@ -13,6 +13,7 @@ from tests import checked
 checked.install()
 
 from auscult.audio.clip import Clip, read
+from tests.processes import Run
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -76,3 +77,20 @@ def make_corpus(root: Path, clean: Clip) -> Path:
     rows.append({"path": "room/room0.wav", "kind": "room", "t60_s": 0.35, "rate_hz": 16_000, "duration_s": 0.25})
     (root / "all.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return root
+
+
+@pytest.fixture
+def auscult(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command line in this process: exit code, output, errors."""
+
+    from auscult.cli import main
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["auscult", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0 if code is None else 1), captured.out, captured.err
+
+    return run

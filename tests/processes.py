@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+Run = Callable[..., tuple[int, str, str]]
+"""The command line in this process: exit code, output, errors."""
 
 
 @contextlib.contextmanager

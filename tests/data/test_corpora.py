@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ import soundfile
 from auscult.audio.clip import probe, read
 from auscult.audio.level import power, rms_db
 from auscult.audio.resample import resample
-from auscult.cli import main
 from auscult.data.corpora import CORPORA, corpus_named, library, prepare
 from auscult.data.corpora.base import SPLITS, Item, Made
 from auscult.data.corpora.library import File, Library, Span, Use, draw_part, named_uniquely
@@ -37,9 +35,8 @@ from auscult.evaluate.datasets import DataSet
 from auscult.rng import Key
 from tests.conftest import DATA, EXAMPLES
 from tests.data import trees
-from tests.processes import hearing_ctrl_c
+from tests.processes import Run, hearing_ctrl_c
 
-Run = Callable[..., tuple[int, str, str]]
 OPTIONS: dict[str, list[str]] = {
     "vbdmd": [],
     "wsj0-chime3": [],
@@ -49,21 +46,6 @@ OPTIONS: dict[str, list[str]] = {
     "ears-reverb": [],
     "esc50-ood": ["--snr", "-5,0,5,10", "--set", "each=2"],
 }
-
-
-@pytest.fixture
-def auscult(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the command line in this process: exit code, output, errors."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["auscult", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        code = ended.value.code
-        return (code if isinstance(code, int) else 0 if code is None else 1), captured.out, captured.err
-
-    return run
 
 
 class Trees:

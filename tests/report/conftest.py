@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,8 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     yield opened
     for context in contexts:
         context.close()
+
+
+def luminance(colour: str) -> float:
+    """How light a CSS colour is."""
+    return sum(float(part) for part in re.findall(r"[\d.]+", colour)[:3])

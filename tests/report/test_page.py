@@ -14,7 +14,7 @@ from auscult.evaluate.rows import Evaluation, Item, Row
 from auscult.evaluate.summary import summarise
 from auscult.report.evaluation import AUDIO_FOLDER, write_report
 from tests.report import study
-from tests.report.conftest import problems
+from tests.report.conftest import luminance, problems
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
@@ -323,10 +323,6 @@ def test_no_width_scrolls_the_page(
         )
         assert (luminance(ink) > luminance(paper)) == (scheme == "dark")
         assert problems(page) == []
-
-
-def luminance(colour: str) -> float:
-    return sum(float(part) for part in re.findall(r"[\d.]+", colour)[:3])
 
 
 def test_charts_follow_the_width(open_page: Callable[..., Any], large: Path) -> None:

@@ -37,7 +37,7 @@ from auscult.report.history import (
 )
 from auscult.report.runfolder import Run, read_run
 from auscult.report.runs import figures, write_runs
-from tests.report.conftest import problems
+from tests.report.conftest import luminance, problems
 from tests.train.runs import VALIDATION, recipe, write_recipe
 
 pytest.importorskip("jinja2")
@@ -598,10 +598,6 @@ def test_no_width_scrolls_the_page(
         )
         assert (luminance(ink) > luminance(paper)) == (scheme == "dark")
         assert problems(page) == []
-
-
-def luminance(colour: str) -> float:
-    return sum(float(part) for part in re.findall(r"[\d.]+", colour)[:3])
 
 
 def test_charts_follow_the_width(open_page: Callable[..., Any], single: Path) -> None:

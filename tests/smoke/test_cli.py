@@ -21,28 +21,12 @@ from typer.testing import CliRunner
 from auscult.audio.clip import Clip, probe, read
 from auscult.audio.resample import resample
 from auscult.audio.writer import write
-from auscult.cli import app, main
+from auscult.cli import app
 from auscult.hub.bundle import read_meta
 from auscult.hub.runs import best_checkpoint
 from tests.conftest import EXAMPLES
+from tests.processes import Run
 from tests.train.runs import REGRESSION, VALIDATION, recipe, write_recipe
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def auscult(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the command line in this process: exit code, output, errors."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["auscult", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        code = ended.value.code
-        return (code if isinstance(code, int) else 0 if code is None else 1), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture
