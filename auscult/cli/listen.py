@@ -171,7 +171,8 @@ def score(
 
     auscult listen score results-*.json
     """
-    from auscult.evaluate.listening import AbReport, AbxReport, analyse, read_results
+    from auscult.evaluate.answers import read_results
+    from auscult.evaluate.listening import AbReport, AbxReport, analyse
 
     answers = read_results(results)
     report = analyse(answers, screening)

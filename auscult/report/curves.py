@@ -13,6 +13,9 @@ from auscult.report.history import Series, smoothed, thinned
 from auscult.report.runfolder import Run, direction
 from auscult.report.tables import digits_of
 
+STYLES = 6
+"""Hues of the page's style sheet; more runs repeat them with another dash."""
+
 _RAW, _SMOOTH = 320, 200
 """Points of a curve, as recorded and smoothed."""
 _SMOOTHING = 30

@@ -22,13 +22,13 @@ from auscult.audio.clip import find_audio, probe, read
 from auscult.audio.level import active_level_db
 from auscult.data.manifest import match_names
 from auscult.errors import DataError, need
+from auscult.evaluate.answers import ANCHOR, REFERENCE
 from auscult.report.page import media_uri, write_page
 from auscult.rng import Key
 from auscult.units import amplitude
 
 Kind = Literal["abx", "ab", "mushra"]
 KINDS: tuple[Kind, ...] = ("abx", "ab", "mushra")
-REFERENCE, ANCHOR = "reference", "anchor"
 """What the hidden reference and the hidden anchor are called in results."""
 SCHEMA = 1
 LEVEL_LUFS = -23.0

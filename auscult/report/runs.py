@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
-from auscult.audio.clip import read
-from auscult.errors import AudioError, DataError
+from auscult.errors import DataError
 from auscult.evaluate.summary import Estimate
-from auscult.files import write_bytes
-from auscult.report import plots
-from auscult.report.curves import brief, curves_of, grouped, quantities_of
-from auscult.report.evaluation import AUDIO_FOLDER, Audio
+from auscult.report.curves import STYLES, brief, curves_of, grouped, quantities_of
+from auscult.report.evaluation import Audio
 from auscult.report.history import History, Series, Validation, last_third, paired, stages, unlike
-from auscult.report.page import media_uri, write_page
-from auscult.report.plots import PAGE, Signal
-from auscult.report.runfolder import HISTORY, RECIPE, SAMPLES, Run, direction, read_run
-from auscult.report.tables import bounds, digits_of
+from auscult.report.page import write_page
+from auscult.report.runfolder import HISTORY, RECIPE, Run, direction, read_run
+from auscult.report.samples import cards
+from auscult.report.tables import MINUS, bounds, digits_of, figures
 from auscult.report.tables import number as decimal
 from auscult.units import count, duration
-
-STYLES = 6
-"""Hues of the page's style sheet; more runs repeat them with another dash."""
-_DPI = 110
-_MINUS = "\N{MINUS SIGN}"
-
-
-EARLIER = 3
-"""Restorations of earlier validations that a sample is shown with."""
 
 
 def write_runs(path: Path, folders: Sequence[Path], audio: Audio = "embed") -> None:
@@ -56,7 +42,7 @@ def write_runs(path: Path, folders: Sequence[Path], audio: Audio = "embed") -> N
         notes=[note for run in runs for note in _notes(run, len(runs) > 1)],
         comparison=_comparison(runs) if len(runs) > 1 else None,
         groups=grouped(curves),
-        cards=_cards(runs, path.parent, audio),
+        cards=cards(runs, path.parent, audio),
         payload={
             "runs": [{"name": run.name, "last": run.history.last, **_style(i)} for i, run in enumerate(runs)],
             "curves": curves,
@@ -71,15 +57,6 @@ def _names(folders: Sequence[Path]) -> list[str]:
         raise DataError(f"{twice[0]}: given twice")
     short = [path.name for path in paths]
     return [f"{path.parent.name}/{path.name}" if short.count(path.name) > 1 else path.name for path in paths]
-
-
-def figures(value: float, digits: int = 3, sign: bool = False) -> str:
-    """A number with so many digits that count: ``0.0123``, ``1434``, ``2.1e-07``."""
-    if not math.isfinite(value):
-        return "–"
-    magnitude = math.floor(math.log10(abs(value))) if value else 0
-    form = f".{max(0, digits - 1 - magnitude)}f" if -4 <= magnitude < 7 else f".{digits - 1}e"
-    return f"{value:{'+' if sign and value else ''}{form}}".replace("-", _MINUS)
 
 
 # In words
@@ -165,7 +142,7 @@ def _best_words(run: Run, best: Validation, metric: str) -> str:
 
 def _signed(one: Estimate, digits: int, sign: bool = False) -> str:
     """Mean and interval, with the minus of mathematics."""
-    return f"{decimal(one.mean, digits, sign)} {bounds(one, digits, sign)}".strip().replace("-", _MINUS)
+    return f"{decimal(one.mean, digits, sign)} {bounds(one, digits, sign)}".strip().replace("-", MINUS)
 
 
 def _last_third_words(run: Run, metric: str) -> Iterator[str]:
@@ -295,8 +272,8 @@ def _item_cell(best: Validation, first: Validation, item: str, metric: str, digi
     higher = direction(metric)
     worse = higher is not None and (gain < 0 if higher else gain > 0)
     return {
-        "value": decimal(value, digits).replace("-", _MINUS),
-        "gain": decimal(gain, digits, True).replace("-", _MINUS),
+        "value": decimal(value, digits).replace("-", MINUS),
+        "gain": decimal(gain, digits, True).replace("-", MINUS),
         "sort": (brief(value), brief(gain)),
         "worse": worse,
     }
@@ -387,88 +364,3 @@ def _unlike_conditions(a: Run, b: Run) -> str:
 
 def _leaf(value: Any) -> str:
     return "–" if value is None else str(value) if isinstance(value, str) else json.dumps(value, default=str)
-
-
-# Samples
-
-
-def _cards(runs: Sequence[Run], folder: Path, audio: Audio) -> list[dict[str, Any]]:
-    """Restored validation items; runs that restored the same mixture share a card."""
-    shared: dict[tuple[str, ...], list[tuple[int, Run]]] = {}
-    for i, run in enumerate(runs):
-        for noisy in sorted((run.path / SAMPLES).glob("*-noisy.flac")):
-            number = noisy.name.partition("-")[0]
-            key = (number, *(_digest(run.path / SAMPLES / f"{number}-{role}.flac") for role in ("noisy", "clean")))
-            shared.setdefault(key, []).append((i, run))
-    return [_card(key[0], own, len(runs) > 1, folder, audio) for key, own in shared.items()]
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-
-
-def _card(number: str, own: Sequence[tuple[int, Run]], several: bool, folder: Path, audio: Audio) -> dict[str, Any]:
-    """One item: players and plots of the noisy, restored and clean recordings."""
-    first = own[0][1]
-    files = [("noisy", "noisy", first, 0)]
-    for i, run in own:
-        files += [] if several else [(f"step {step}", kind, run, i) for step, kind in _earlier(run, number)]
-        files.append((run.name if several else "restored", "restored", run, i))
-    files += [("clean", "clean", first, 0)]
-    signals, tracks, missing = [], [], []
-    for label, kind, run, i in files:
-        path = run.path / SAMPLES / f"{number}-{kind}.flac"
-        try:
-            clip = read(path)
-        except AudioError as error:
-            missing.append(str(error))
-            continue
-        if kind in ("noisy", "restored", "clean"):
-            role: plots.Role = "enhanced" if kind == "restored" else "noisy" if kind == "noisy" else "clean"
-            signals.append(Signal(label, role, clip, i))
-        style = kind if kind in ("noisy", "clean") else f"system{i % STYLES}"
-        tracks.append(
-            {"label": label, "style": style, "address": _address(path, f"{run.name}-{path.name}", folder, audio)}
-        )
-    pictures = [
-        (f"{what} of {', '.join(signal.label for signal in signals)}", media_uri(draw(signals, _DPI, PAGE), ".png"))
-        for what, draw in (("waveforms", plots.waveforms), ("spectrograms", plots.spectrograms))
-        if signals
-    ]
-    names = [run.name for _, run in own] if several else []
-    scores = [(run.name if several else "", _sample_words(run, int(number))) for _, run in own]
-    return {"title": _sample_name(first, int(number)), "runs": names, "tracks": tracks, "pictures": pictures,
-            "missing": missing, "scores": [one for one in scores if one[1]]}  # fmt: skip
-
-
-def _earlier(run: Run, number: str) -> list[tuple[int, str]]:
-    """A few earlier restorations of a sample, evenly over training: step, and what its file is called."""
-    kinds = sorted(path.stem.partition("-")[2] for path in (run.path / SAMPLES).glob(f"{number}-step-*.flac"))[:-1]
-    chosen = sorted({round(i * (len(kinds) - 1) / max(EARLIER - 1, 1)) for i in range(EARLIER)}) if kinds else []
-    return [(int(kinds[i].rpartition("-")[2]), kinds[i]) for i in chosen]
-
-
-def _address(path: Path, name: str, folder: Path, audio: Audio) -> str | None:
-    if audio == "none":
-        return None
-    if audio == "embed":
-        return media_uri(path.read_bytes(), ".flac")
-    name = name.replace("/", "-")
-    write_bytes(folder / AUDIO_FOLDER / name, path.read_bytes())
-    return f"{AUDIO_FOLDER}/{quote(name)}"
-
-
-def _sample_name(run: Run, number: int) -> str:
-    """Samples are the first items of a validation."""
-    items = list(run.history.validations[-1].scores) if run.history.validations else []
-    return items[number] if number < len(items) else f"sample {number}"
-
-
-def _sample_words(run: Run, number: int) -> str:
-    """Scores of a sample in the last validation, which it is of."""
-    if not run.history.validations:
-        return ""
-    last = run.history.validations[-1]
-    scores = last.scores.get(_sample_name(run, number), {})
-    shown = ", ".join(f"{name} {figures(value)}" for name, value in scores.items())
-    return f"step {last.step}: {shown}" if shown else f"step {last.step}: no score"

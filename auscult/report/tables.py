@@ -18,6 +18,7 @@ from auscult.report.highlights import systems_of
 Cell = str | float | int | None
 SHORT = 12
 """Digits of a fingerprint where there is little room."""
+MINUS = "\N{MINUS SIGN}"
 _FIXED = ("data", "system", "seed", "item")
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"}
 _LATEX |= {">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}"}
@@ -136,6 +137,15 @@ def bounds(one: Estimate, digits: int, sign: bool = False) -> str:
     if not (math.isfinite(one.low) and math.isfinite(one.high)):
         return ""
     return f"[{number(one.low, digits, sign)}, {number(one.high, digits, sign)}]"
+
+
+def figures(value: float, digits: int = 3, sign: bool = False) -> str:
+    """A number with so many digits that count: ``0.0123``, ``1434``, ``2.1e-07``."""
+    if not math.isfinite(value):
+        return "–"
+    magnitude = math.floor(math.log10(abs(value))) if value else 0
+    form = f".{max(0, digits - 1 - magnitude)}f" if -4 <= magnitude < 7 else f".{digits - 1}e"
+    return f"{value:{'+' if sign and value else ''}{form}}".replace("-", MINUS)
 
 
 def differences(compared: Sequence[Comparison]) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from auscult.cli import app
 from auscult.errors import DataError
+from auscult.evaluate.answers import read_results
 from auscult.evaluate.listening import (
     AbReport,
     MushraReport,
@@ -25,7 +26,6 @@ from auscult.evaluate.listening import (
     binomial_p,
     clopper_pearson,
     hits_needed,
-    read_results,
     wilcoxon_p,
 )
 from tests.conftest import ROOT

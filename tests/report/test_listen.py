@@ -19,7 +19,8 @@ from auscult.audio.clip import Clip, read
 from auscult.audio.writer import write as write_audio
 from auscult.cli import app
 from auscult.errors import AuscultError, DataError
-from auscult.evaluate.listening import analyse, analyse_abx, read_results
+from auscult.evaluate.answers import read_results
+from auscult.evaluate.listening import analyse, analyse_abx
 from auscult.report.listen import (
     CEILING_DB,
     Request,

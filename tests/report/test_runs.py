@@ -36,7 +36,8 @@ from auscult.report.history import (
     unlike,
 )
 from auscult.report.runfolder import Run, read_run
-from auscult.report.runs import figures, write_runs
+from auscult.report.runs import write_runs
+from auscult.report.tables import figures
 from tests.report.conftest import luminance, problems
 from tests.train.runs import VALIDATION, recipe, write_recipe
 
