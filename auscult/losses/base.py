@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 Wave = Float[Tensor, "B C T"]
+Spectrum = Complex[Tensor, "B C F N"]
 
 
 @dataclass(frozen=True)
@@ -43,4 +44,12 @@ class WaveLoss(ABC):
 
     @abstractmethod
     def __call__(self, estimate: Wave, target: Wave) -> Loss:
+        """Compare; every part is zero at ``estimate == target``."""
+
+
+class SpectrumLoss(ABC):
+    """A loss on compressed complex spectra of signals at the same level. Subclasses are frozen dataclasses."""
+
+    @abstractmethod
+    def __call__(self, estimate: Spectrum, target: Spectrum) -> Loss:
         """Compare; every part is zero at ``estimate == target``."""
