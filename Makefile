@@ -11,8 +11,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 FILE ?=
 DATA ?= data
 
-.PHONY: demo test check docs model clean bench-speed bench-net bench-engine bench-loader bench-default bench-score \
-	bench-coverage bench-metrics bench-evaluate bench-report
+.PHONY: demo test check docs model clean bench-speed bench-net bench-cmgan bench-engine bench-loader bench-default bench-score \
+	bench-coverage bench-metrics bench-evaluate bench-report bench-tfgridnet bench-calls bench-memory
 
 demo: $(VENV)/.demo
 ifeq ($(FILE),)
@@ -57,6 +57,12 @@ model: $(VENV)/.dev
 bench-net: $(VENV)/.dev
 	$(BIN)/python benchmarks/net.py
 
+bench-cmgan: $(VENV)/.dev
+	$(BIN)/python benchmarks/cmgan.py
+
+bench-tfgridnet: $(VENV)/.dev
+	$(BIN)/python benchmarks/tfgridnet.py
+
 bench-engine: $(VENV)/.dev
 	$(BIN)/python benchmarks/engine.py
 
@@ -81,6 +87,13 @@ bench-report: $(VENV)/.dev
 # RUN=runs/score-small-XXXXXXXX, after auscult train score-small --data $(DATA)
 bench-score: $(VENV)/.dev
 	$(BIN)/python benchmarks/score.py --data $(DATA) --run $(RUN)
+
+# RUN as above, PAIRS=mixtures, a folder from python benchmarks/mixtures.py --data $(DATA) --out mixtures
+bench-calls: $(VENV)/.dev
+	$(BIN)/python benchmarks/calls.py --run $(RUN) --data $(PAIRS)
+
+bench-memory: $(VENV)/.dev
+	$(BIN)/python benchmarks/memory.py
 
 bench-speed: bench-net bench-engine bench-loader
 

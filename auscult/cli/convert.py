@@ -9,7 +9,9 @@ import typer
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="Another project's checkpoint (GTCRN, SGMSE, StoRM, EDM2SE).")],
+    source: Annotated[
+        Path, typer.Argument(help="Another project's checkpoint: SGMSE's family, CMGAN, MP-SENet, TF-GridNet, GTCRN.")
+    ],
     output: Annotated[Path | None, typer.Argument(help="File to write. Default: NAME.safetensors beside it.")] = None,
 ) -> None:
     """Turn another project's checkpoint into ours: safetensors, with the method it belongs to.

@@ -28,6 +28,14 @@ def train(
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare batches; 0 prepares in place.")] = 1,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between saves.")] = 500,
     log_every: Annotated[int, typer.Option(min=1, help="Steps between rows of the history.")] = 10,
+    keep_newest: Annotated[int, typer.Option(min=1, help="Newest checkpoints that stay, beside the best.")] = 1,
+    keep_states: Annotated[
+        bool, typer.Option("--keep-states", help="Keep the optimiser's state of every checkpoint, to resume from any.")
+    ] = False,
+    resume_from: Annotated[
+        int | None,
+        typer.Option(min=1, help="Go back to the save of this step; what was done after it is set aside."),
+    ] = None,
     track: Annotated[
         list[str] | None, typer.Option("--track", help="csv, tensorboard or wandb, beside the history. Repeatable.")
     ] = None,
@@ -36,8 +44,8 @@ def train(
     """Train a recipe; the same command resumes it.
 
     A run lives in RUNS/NAME-HASH, where the hash covers all that changes the result. Killed at any moment, it loses
-    only the steps since the last save. Ctrl-C saves and stops. For several GPUs or machines, launch with
-    `accelerate launch -m auscult train ...`.
+    only the steps since the last save. Ctrl-C saves and stops. `--resume-from STEP` goes back to an earlier save. For
+    several GPUs or machines, launch with `accelerate launch -m auscult train ...`.
 
         auscult recipes
         auscult train bandgru --data corpus/
@@ -61,7 +69,9 @@ def train(
     if init_from is not None and not init_from.is_file():
         raise TrainingError(f"--init-from {init_from}: no such checkpoint")
     raw = recipes.read(recipe, settings or ())
-    options = Options(workers, save_every, log_every, device, tuple(track or ()))
+    if init_from is not None and resume_from is not None:
+        raise TrainingError("--init-from starts a new run, --resume-from goes back in an old one; give one of them")
+    options = Options(workers, save_every, log_every, device, tuple(track or ()), keep_newest, keep_states, resume_from)
     plan = plan_run(raw, options, data, init_from)
     run = RunFolder(runs / plan.folder_name)
     try:
@@ -120,6 +130,8 @@ class _Lines:
 def _opening(plan: RunPlan, run: Path, trainer: Trainer) -> str:
     step, left_out = trainer.state.step, plan.data.unreadable()
     lines = [f"{run}: {'resuming at step ' + str(step) if step else 'new run'}, {plan.training.steps} steps"]
+    if trainer.set_aside is not None:
+        lines.append(f"WENT BACK to step {step}: all that was done after it now lies in {trainer.set_aside}")
     if left_out:
         name, reason = next(iter(left_out.items()))
         lines.append(f"{len(left_out)} unreadable files are left out, the first: {name} ({reason})")

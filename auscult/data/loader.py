@@ -57,7 +57,8 @@ def collate(source: PairSource, key: Key, positions: Sequence[int]) -> PairBatch
     fetched = [fetch(source, key, position) for position in positions]
     samples = source.crop_samples
     assert samples is not None, "batches need a crop length"
-    blank = Pair(*(np.zeros((1, samples), np.float32),) * 2, source.rate_hz, "none", 0, 0)
+    silence = np.zeros((1, samples), np.float32)
+    blank = Pair(silence, silence, source.rate_hz, "none", 0, 0, conditions=source.no_conditions())
     pairs = [pair or blank for pair, _ in fetched]
     return PairBatch(
         clean=np.stack([p.clean for p in pairs]),
@@ -69,6 +70,7 @@ def collate(source: PairSource, key: Key, positions: Sequence[int]) -> PairBatch
         names=tuple(p.name for p in pairs),
         provenance=tuple(p.provenance for p in pairs),
         skipped=sum((skipped for _, skipped in fetched), Counter()),
+        conditions={name: np.stack([p.conditions[name] for p in pairs]) for name in pairs[0].conditions},
     )
 
 

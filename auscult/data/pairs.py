@@ -7,8 +7,8 @@ item's content depends on (seed, epoch, index) alone, and the noise is new every
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from os.path import relpath
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from auscult.audio.level import rms_db
 from auscult.audio.resample import fit_length
 from auscult.bounds import Count, Positive
 from auscult.data.bank import BankSpec, FileBank, Mono, OtherRates
-from auscult.data.manifest import Entry, agree, located, match_names, read_rows, select
+from auscult.data.manifest import Entry, Listing, Wanted, agree, located, match_names, read_rows, select
 from auscult.degrade.base import Banks, Degradation, Drawn, Signal, Unusable, degrade
 from auscult.errors import AudioError, DataError
 from auscult.rng import Key
@@ -42,6 +42,8 @@ class Pair:
     crop_start: int
     length: int
     provenance: tuple[Drawn, ...] = ()
+    conditions: Mapping[str, ndarray] = field(default_factory=dict)
+    """What a net may be told beside the noisy signal, by name; the same names and shapes for all items of a source."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class PairBatch:
     names: tuple[str, ...]
     provenance: tuple[tuple[Drawn, ...], ...]
     skipped: Mapping[str, int] = field(default_factory=dict)
+    conditions: Mapping[str, ndarray] = field(default_factory=dict)
+    """Stacked: an axis of items before the axes that an item's conditions have."""
 
 
 class PairSource(ABC):
@@ -86,6 +90,14 @@ class PairSource(ABC):
     def digest(self) -> str:
         """Changes when the recordings do: part of a run's identity."""
 
+    def no_conditions(self) -> Mapping[str, ndarray]:
+        """The conditions of an item of which nothing is known; empty for sources without conditions."""
+        return {}
+
+    def alike(self, index: int) -> Sequence[int]:
+        """Other items with the same type of noise, where the recordings' lists say so."""
+        return ()
+
     @property
     def crop_samples(self) -> int | None:
         return None if self.crop_s is None else round(self.crop_s * self.rate_hz)
@@ -110,12 +122,7 @@ class Mixture(PairSource):
         rates: OtherRates = "resample",
     ):
         self.rate_hz, self.crop_s, self._chain = rate_hz, crop_s, degradations
-        specs = {"speech": speech, **(banks or {})}
-        for link in degradations:
-            for name in link.banks():
-                if name not in specs:
-                    raise DataError(f"{type(link).__name__} needs the bank '{name}'; data.banks has {sorted(specs)}")
-        listings = {name: spec.listing(root) for name, spec in specs.items()}
+        listings = _listings({"speech": speech, **(banks or {})}, degradations, root)
         self._unreadable = {k: v for listing in listings.values() for k, v in listing.unreadable.items()}
         self._banks = {name: FileBank(listing.entries, rate_hz, mono, rates) for name, listing in listings.items()}
         self._speech = self._banks["speech"]
@@ -140,18 +147,18 @@ class Mixture(PairSource):
         clean = fit_length(self._speech.read(file, start, length), self.crop_samples or length)
         if rms_db(clean) < SILENCE_DB:
             raise Unusable("silent speech", self._speech.name(file))
-        banks: Banks = self._banks
-        signal, drawn = degrade(Signal(clean, clean, self.rate_hz), self._chain, key.child("degrade"), banks)
-        if not (np.isfinite(signal.clean).all() and np.isfinite(signal.noisy).all()):
-            raise Unusable("not finite", self._speech.name(file))
-        return Pair(signal.clean, signal.noisy, self.rate_hz, self._speech.name(file), start, length, tuple(drawn))
+        pair = Pair(clean, clean, self.rate_hz, self._speech.name(file), start, length)
+        return _degraded(pair, self._chain, key, self._banks)
 
 
 class Pairs(PairSource):
     """Recorded pairs: two folders matched by name, or a manifest with the columns ``clean`` and ``noisy``.
 
+    Of a manifest, ``where`` and ``exclude`` select rows; its column ``noise_type`` (or ``type``) says what is alike.
+    ``degradations`` act on them as on mixtures: filters of both sides, augmentation of what is heard, more noise.
+
     Raises:
-        DataError: names that do not match, pairs of different length or rate.
+        DataError: names that do not match, pairs of different length or rate, a bank that is missing.
     """
 
     def __init__(
@@ -160,17 +167,26 @@ class Pairs(PairSource):
         clean: str = "clean",
         noisy: str = "noisy",
         manifest: str | None = None,
-        where: dict[str, str] | None = None,
+        where: dict[str, Wanted] | None = None,
+        exclude: dict[str, Wanted] | None = None,
+        degradations: tuple[Degradation, ...] = (),
+        banks: dict[str, BankSpec] | None = None,
         rate_hz: Count = 16_000,
         crop_s: Positive | None = 3.0,
         mono: Mono = "mean",
         rates: OtherRates = "resample",
     ):
-        self.rate_hz, self.crop_s = rate_hz, crop_s
-        found = _manifest_pairs(root / manifest, where) if manifest else _folder_pairs(root / clean, root / noisy)
+        self.rate_hz, self.crop_s, self._chain = rate_hz, crop_s, degradations
+        if manifest:
+            found = _manifest_pairs(root / manifest, where or {}, exclude or {})
+        else:
+            found = _folder_pairs(root / clean, root / noisy)
         entries, self._unreadable = _probed(found, root)
         self._clean = FileBank(tuple(a for a, _ in entries), rate_hz, mono, rates)
         self._noisy = FileBank(tuple(b for _, b in entries), rate_hz, mono, rates)
+        listings = _listings(banks or {}, degradations, root)
+        self._unreadable |= {k: v for listing in listings.values() for k, v in listing.unreadable.items()}
+        self._banks = {name: FileBank(listing.entries, rate_hz, mono, rates) for name, listing in listings.items()}
 
     def __len__(self) -> int:
         return len(self._clean)
@@ -179,7 +195,12 @@ class Pairs(PairSource):
         return self._unreadable
 
     def digest(self) -> str:
-        return f"clean:{self._clean.digest()} noisy:{self._noisy.digest()}"
+        banks = {"clean": self._clean, "noisy": self._noisy, **self._banks}
+        return " ".join(f"{name}:{bank.digest()}" for name, bank in banks.items())
+
+    def alike(self, index: int) -> Sequence[int]:
+        kinds = [entry.facts.get("noise_type") for entry in self._noisy.entries]
+        return [i for i, kind in enumerate(kinds) if kind is not None and kind == kinds[index] and i != index]
 
     def pair(self, index: int, key: Key) -> Pair:
         start, length = draw_crop(self._clean, index, self.crop_samples, key)
@@ -188,7 +209,32 @@ class Pairs(PairSource):
         name = Path(self._clean.name(index)).name
         if self.crop_s is not None and rms_db(clean) < SILENCE_DB:
             raise Unusable("silent speech", name)
-        return Pair(clean, noisy, self.rate_hz, name, start, length)
+        return _degraded(Pair(clean, noisy, self.rate_hz, name, start, length), self._chain, key, self._banks)
+
+
+def _listings(specs: Mapping[str, BankSpec], chain: Sequence[Degradation], root: Path) -> dict[str, Listing]:
+    """What each bank holds.
+
+    Raises:
+        DataError: a degradation needs a bank that is not there, or as the readers of banks.
+    """
+    for link in chain:
+        for name in link.banks():
+            if name not in specs:
+                raise DataError(f"{type(link).__name__} needs the bank '{name}'; data.banks has {sorted(specs)}")
+    return {name: spec.listing(root) for name, spec in specs.items()}
+
+
+def _degraded(pair: Pair, chain: Sequence[Degradation], key: Key, banks: Banks) -> Pair:
+    """The pair after a chain, with what was drawn.
+
+    Raises:
+        Unusable: as the links of the chain, or the result holds NaN or infinity.
+    """
+    signal, drawn = degrade(Signal(pair.clean, pair.noisy, pair.rate_hz), chain, key.child("degrade"), banks)
+    if not (np.isfinite(signal.clean).all() and np.isfinite(signal.noisy).all()):
+        raise Unusable("not finite", pair.name)
+    return replace(pair, clean=signal.clean, noisy=signal.noisy, provenance=tuple(drawn))
 
 
 def draw_crop(bank: FileBank, index: int, crop: int | None, key: Key) -> tuple[int, int]:
@@ -209,6 +255,11 @@ class _Found:
     row: Mapping[str, Any] = field(default_factory=dict)
     place: str = ""
 
+    def facts(self, path: Path, root: Path) -> dict[str, Any]:
+        """What stays with a file: its name, and the type of noise where the row tells."""
+        kind = self.row.get("noise_type", self.row.get("type"))
+        return {"path": relpath(path, root)} | ({} if kind is None else {"noise_type": kind})
+
 
 def _folder_pairs(clean: Path, noisy: Path) -> list[_Found]:
     for folder in (clean, noisy):
@@ -221,10 +272,10 @@ def _folder_pairs(clean: Path, noisy: Path) -> list[_Found]:
     return [_Found(clean / a, noisy / b) for a, b in pairs]
 
 
-def _manifest_pairs(manifest: Path, where: Mapping[str, str] | None) -> list[_Found]:
-    rows = select(read_rows(manifest), dict(where or {}), {})
+def _manifest_pairs(manifest: Path, where: Mapping[str, Wanted], exclude: Mapping[str, Wanted]) -> list[_Found]:
+    rows = select(read_rows(manifest), where, exclude)
     if not rows:
-        raise DataError(f"{manifest}: no row fits where={where or {}}")
+        raise DataError(f"{manifest}: no row fits where={where}, exclude={exclude}")
     found = []
     for row in rows:
         place = f"{manifest}:{row['line']}"
@@ -242,7 +293,7 @@ def _probed(found: list[_Found], root: Path) -> tuple[list[tuple[Entry, Entry]],
     entries, unreadable = [], {}
     for pair in found:
         try:
-            clean, noisy = (Entry(probe(p), {"path": relpath(p, root)}) for p in (pair.clean, pair.noisy))
+            clean, noisy = (Entry(probe(p), pair.facts(p, root)) for p in (pair.clean, pair.noisy))
         except AudioError as error:
             unreadable[pair.clean.name] = str(error)
             continue

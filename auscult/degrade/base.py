@@ -7,7 +7,7 @@ parameters on the same signal give the same result, so that every pair can tell 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -41,6 +41,10 @@ class Signal:
     def heard(self, noisy: Float32[ndarray, "C T"]) -> Signal:
         """The same target, heard differently."""
         return Signal(self.clean, noisy, self.rate_hz)
+
+    def through(self, change: Callable[[Float32[ndarray, "C T"]], Float32[ndarray, "C T"]], target: bool) -> Signal:
+        """What is heard, changed; the target too, where asked for."""
+        return Signal(change(self.clean) if target else self.clean, change(self.noisy), self.rate_hz)
 
 
 @runtime_checkable

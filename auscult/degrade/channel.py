@@ -1,4 +1,4 @@
-"""What a recording chain does to a signal: gain, band limit, clipping."""
+"""What a recording chain does to the samples of a signal: gain, offset, clipping."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from auscult.audio.level import peak
-from auscult.bounds import Count, Range, Share
+from auscult.bounds import Range, Share
 from auscult.degrade.base import Banks, Degradation, Drawn, Signal, uniform
 from auscult.units import amplitude
 
@@ -28,25 +28,17 @@ class Gain(Degradation):
 
 
 @dataclass(frozen=True)
-class BandLimit(Degradation):
-    """Low-pass what is heard (Butterworth, zero phase); the target keeps its band."""
+class DcOffset(Degradation):
+    """Add a constant to what is heard, in parts of full scale: converters with a bias."""
 
-    cutoff_hz: Range = (2_000.0, 7_000.0)
-    order: Count = 8
+    offset: Range = (-0.05, 0.05)
     probability: Share = 1.0
 
     def draw(self, rng: np.random.Generator, samples: int, rate_hz: int, banks: Banks) -> Drawn:
-        return {"cutoff_hz": uniform(rng, self.cutoff_hz), "order": self.order}
+        return {"offset": uniform(rng, self.offset)}
 
     def apply(self, signal: Signal, drawn: Drawn, banks: Banks) -> Signal:
-        from scipy.signal import butter, sosfiltfilt
-
-        if drawn["cutoff_hz"] >= 0.499 * signal.rate_hz:
-            return signal
-        # Forward and backward filtering doubles the order.
-        sections = butter(max(1, drawn["order"] // 2), drawn["cutoff_hz"], fs=signal.rate_hz, output="sos")
-        reach = min(3 * (2 * len(sections) + 1), signal.noisy.shape[1] - 1)
-        return signal.heard(sosfiltfilt(sections, signal.noisy, axis=1, padlen=reach).astype(np.float32))
+        return signal.heard(signal.noisy + np.float32(drawn["offset"]))
 
 
 @dataclass(frozen=True)

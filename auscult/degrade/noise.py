@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32, Float64
 from numpy import ndarray
 
 from auscult.audio.level import active_power, power
@@ -97,14 +97,30 @@ class ColouredNoise(Degradation):
 
 def coloured(rng: np.random.Generator, samples: int, rate_hz: int, drawn: Drawn) -> Float32[ndarray, "1 T"]:
     """White noise shaped by the drawn spectrum and loudness."""
-    spectrum = np.fft.rfft(rng.standard_normal(samples))
-    octaves = np.log2(np.maximum(np.fft.rfftfreq(samples, 1 / rate_hz), 20.0) / 20.0)
+    hz = np.fft.rfftfreq(samples, 1 / rate_hz)
+    octaves = np.log2(np.maximum(hz, 20.0) / 20.0)
     knots = np.linspace(0.0, octaves[-1], len(drawn["knots_db"]))
-    shape_db = drawn["tilt_db_per_octave"] * octaves + np.interp(octaves, knots, drawn["knots_db"])
-    wave = np.fft.irfft(spectrum * 10.0 ** (shape_db / 20.0), n=samples)
-    turns = np.arange(samples / rate_hz + 2.0)
-    loudness_db = np.interp(np.arange(samples) / rate_hz, turns, rng.normal(0.0, drawn["wander_db"], turns.size))
-    return (wave * 10.0 ** (loudness_db / 20.0)).astype(np.float32)[None]
+    wave = shaped(rng, samples, drawn["tilt_db_per_octave"] * octaves + np.interp(octaves, knots, drawn["knots_db"]))
+    return (wave * amplitudes(wander_db(rng, samples, rate_hz, 1.0, drawn["wander_db"]))).astype(np.float32)[None]
+
+
+def shaped(rng: np.random.Generator, samples: int, gains_db: Float[ndarray, " F"]) -> Float64[ndarray, " T"]:
+    """White Gaussian noise through a gain for each of its ``samples // 2 + 1`` frequencies."""
+    return np.fft.irfft(np.fft.rfft(rng.standard_normal(samples)) * amplitudes(gains_db), n=samples)
+
+
+def wander_db(
+    rng: np.random.Generator, samples: int, rate_hz: int, turns_per_s: float, deviation_db: float
+) -> Float64[ndarray, " T"]:
+    """A loudness that wanders: normal numbers, ``turns_per_s`` of them, joined by straight lines."""
+    at = np.arange(samples) * turns_per_s / rate_hz
+    turns = np.arange(samples * turns_per_s / rate_hz + 2.0)
+    return np.interp(at, turns, rng.normal(0.0, deviation_db, turns.size))
+
+
+def amplitudes(gains_db: Float[ndarray, " N"]) -> Float64[ndarray, " N"]:
+    """Factors of gains."""
+    return 10.0 ** (gains_db / 20.0)
 
 
 def at_snr(signal: Signal, noise: Float32[ndarray, "1 T"], snr_db: float, level: SpeechLevel) -> Signal:

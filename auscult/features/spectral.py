@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from auscult.audio.stft import window_of
 from auscult.bounds import Count, Positive
+from auscult.features.polar import polar
 
-Transform = Literal["exponent", "log", "none"]
+Transform = Literal["exponent", "polar", "log", "none"]
 WindowKind = Literal["hann", "sqrthann", "hamming"]
 Padding = Literal["zero", "reflect", "replicate"]
 TINY = 1e-12
@@ -30,7 +31,8 @@ class CompressedSTFT(nn.Module):
         n_fft: transform and window length; n_fft // 2 + 1 bins.
         hop: samples between frames; 1 + T // hop frames.
         window: periodic ``hann``, ``sqrthann`` or ``hamming``.
-        transform: ``exponent`` (factor |S|^exponent), ``log`` (factor ln(1 + |S|)) or ``none`` (no factor either).
+        transform: ``exponent`` (factor |S|^exponent), ``polar`` (the same with the offsets of MP-SENet, by which
+            silence has a small magnitude), ``log`` (factor ln(1 + |S|)) or ``none`` (no factor either).
         exponent, factor: of the transform.
     """
 
@@ -86,6 +88,8 @@ class CompressedSTFT(nn.Module):
             return spectrum
         if self.transform == "exponent":
             return self._power(spectrum, self.exponent) * self.factor
+        if self.transform == "polar":
+            return polar(spectrum, self.exponent) * self.factor
         magnitude = spectrum.abs()
         return spectrum * (self.factor * torch.log1p(magnitude) / magnitude.clamp_min(TINY))
 
@@ -94,7 +98,7 @@ class CompressedSTFT(nn.Module):
         if self.transform == "none":
             return z
         z = z / self.factor
-        if self.transform == "exponent":
+        if self.transform in ("exponent", "polar"):
             return self._power(z, 1.0 / self.exponent)
         magnitude = z.abs()
         return z * (torch.expm1(magnitude) / magnitude.clamp_min(TINY))
@@ -105,6 +109,11 @@ class CompressedSTFT(nn.Module):
             return z
         energy = torch.view_as_real(z).square().sum(-1)
         return z * energy.clamp_min(TINY**2).pow((exponent - 1.0) / 2.0)
+
+
+def magnitude(z: Complex[Tensor, "*S"]) -> Float[Tensor, "*S"]:
+    """|z| whose gradient at zero is zero, where that of ``abs`` depends on the backend."""
+    return torch.view_as_real(z).square().sum(-1).clamp_min(TINY**2).sqrt()
 
 
 def extend(wave: Float[Tensor, "B C T"], left: int, right: int) -> Float[Tensor, "B C T2"]:

@@ -10,9 +10,10 @@ from typing import Any
 from torch import Tensor
 
 from auscult.errors import CheckpointError
-from auscult.hub import edm2se, gtcrn, sgmse, storm
+from auscult.hub import cmgan, edm2se, espnet, gtcrn, mpsenet, sgmse, storm
 from auscult.hub.bundle import Meta, sha256
 from auscult.hub.contents import Contents
+from auscult.hub.published import identity
 from auscult.hub.unpickle import HOSTILE, foreign_classes, read_archive
 
 
@@ -41,9 +42,12 @@ class Layout:
 
 LAYOUTS = (
     Layout("GTCRN", "'model' with dpgrnn1.*", gtcrn.fits, gtcrn.read),
+    Layout("CMGAN", "TSCB_1.*", cmgan.fits, cmgan.read),
+    Layout("MP-SENet", "'generator' with TSTransformer.*", mpsenet.fits, mpsenet.read),
     Layout("StoRM", "'state_dict' with score_net.* or a dnn.* of one spectrum", storm.fits, storm.read),
     Layout("SGMSE", "'state_dict' with dnn.*", sgmse.fits, sgmse.read),
     Layout("EDM2SE", "unet.enc.*", edm2se.fits, edm2se.read),
+    Layout("TF-GridNet", "separator.blocks.* of ESPnet", espnet.fits, espnet.read),
 )
 
 
@@ -70,6 +74,8 @@ def read_foreign(path: Path) -> Import:
 
 
 def _imported(path: Path, payload: Any, found: Contents) -> Import:
-    origin = "; ".join([f"{found.name} checkpoint {path.name}, sha256 {sha256(path)[:16]}", *found.notes])
+    digest = sha256(path)
+    notes = (*identity(found.name, digest), *found.notes)
+    origin = "; ".join([f"{found.name} checkpoint {path.name}, sha256 {digest[:16]}", *notes])
     meta = Meta(dict(found.method), found.name, found.step, origin=origin)
-    return Import(meta, found.tensors, (*found.ignored, *sorted(foreign_classes(payload))), found.notes)
+    return Import(meta, found.tensors, (*found.ignored, *sorted(foreign_classes(payload))), notes)

@@ -29,6 +29,10 @@ KEYS: Table = (
     (r"\.bn\.", ".norm."),
 )
 
+LEVEL = (
+    "the net depends on its input's level: restore what is far from -25 dBFS (RMS) with "
+    "--set 'normalise={kind: rms, target: 0.05}'"
+)
 
 METHOD = {
     "type": "Regression",
@@ -53,4 +57,4 @@ def read(payload: Mapping[str, Any]) -> Contents:
     """The net's tensors in our names, and the method it was published with."""
     tensors = {f"net.{key}": tensor for key, tensor in renamed(payload["model"], KEYS).items()}
     ignored = tuple(str(key) for key in payload if key != "model")
-    return Contents("GTCRN", METHOD, tensors, int(payload.get("epoch", 0)), ignored)
+    return Contents("GTCRN", METHOD, tensors, int(payload.get("epoch", 0)), ignored, (LEVEL,))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from auscult.errors import CheckpointError
 
-Form = Literal["same", "matrix", "joined", "stacked", "first"]
+Form = Literal["same", "matrix", "pointwise", "row", "joined", "stacked", "first"]
 Shape = tuple[int, ...]
 
 
@@ -19,8 +19,10 @@ Shape = tuple[int, ...]
 class Source:
     """Tensors of another project that make one of ours.
 
-    ``form``: the ``same`` tensor; a ``matrix`` (in, out) of a 1x1 convolution (out, in, 1, 1); several ``joined`` along
-    their first axis, or ``stacked`` on a new one; the ``first`` of several equal ones.
+    ``form``: the ``same`` tensor; a ``matrix`` (in, out) of a 1x1 convolution (out, in, 1, 1); a
+    ``pointwise`` convolution (out, in, 1) for a matrix (out, in); one along a sequence (out, in, k) for a ``row`` of a
+    map (out, in, 1, k); several ``joined`` along their first axis, or ``stacked`` on a new one; the ``first`` of
+    several equal ones.
     """
 
     names: tuple[str, ...]
@@ -30,6 +32,10 @@ class Source:
         """The shape of each of theirs where ours has the shape ``own``."""
         if self.form == "matrix":
             return own[1::-1]
+        if self.form == "pointwise":
+            return (*own, 1)
+        if self.form == "row":
+            return (*own[:2], *own[3:])
         if self.form == "joined":
             return (own[0] // len(self.names), *own[1:])
         return own[1:] if self.form == "stacked" else own
@@ -39,6 +45,10 @@ class Source:
         parts = [given[name] for name in self.names]
         if self.form == "matrix":
             return parts[0].T[:, :, None, None]
+        if self.form == "pointwise":
+            return parts[0][..., 0]
+        if self.form == "row":
+            return parts[0][:, :, None]
         if self.form == "joined":
             return torch.cat(parts)
         return torch.stack(parts) if self.form == "stacked" else parts[0]

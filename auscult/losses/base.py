@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Complex, Float
@@ -16,10 +16,17 @@ Spectrum = Complex[Tensor, "B C F N"]
 
 @dataclass(frozen=True)
 class Loss:
-    """Named parts (scalars with a graph, each a mean over the items) and the weight of each in the total."""
+    """Named parts (scalars with a graph, each a mean over the items) and the weight of each in the total.
+
+    ``estimate`` is the tensor of the graph in which the gradients of the parts are compared, where there is one;
+    ``notes`` are numbers to be logged that nothing is learned from; ``dropped`` counts items left out, by cause.
+    """
 
     parts: Mapping[str, Tensor]
     weights: Mapping[str, float]
+    estimate: Tensor | None = None
+    notes: Mapping[str, float] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total(self) -> Tensor:
@@ -27,7 +34,9 @@ class Loss:
         return torch.stack([self.weights[name] * part for name, part in self.parts.items()]).sum()
 
     @classmethod
-    def joined(cls, losses: Iterable[Loss]) -> Loss:
+    def joined(
+        cls, losses: Iterable[Loss], estimate: Tensor | None = None, notes: Mapping[str, float] | None = None
+    ) -> Loss:
         """Several losses as one; their parts must have different names."""
         parts: dict[str, Tensor] = {}
         weights: dict[str, float] = {}
@@ -36,7 +45,7 @@ class Loss:
                 raise ValueError(f"two losses have a part named {', '.join(twice)}")
             parts |= loss.parts
             weights |= loss.weights
-        return cls(parts, weights)
+        return cls(parts, weights, estimate, notes or {})
 
 
 class WaveLoss(ABC):

@@ -1,4 +1,4 @@
-"""Losses on compressed spectra of waves."""
+"""Losses on compressed spectra, of waves or as they are."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from auscult.features.spectral import CompressedSTFT, WindowKind
-from auscult.losses.base import Loss, Wave, WaveLoss
+from auscult.features.spectral import CompressedSTFT, WindowKind, magnitude
+from auscult.losses.base import Loss, Spectrum, SpectrumLoss, Wave, WaveLoss
 
 
 @dataclass(frozen=True)
@@ -40,3 +40,25 @@ class CompressedSpectrum(WaveLoss):
         parts = torch.view_as_real(stft.spectrum(wave))
         power = parts.square().sum(-1) + self.floor
         return power.pow(self.exponent / 2), parts * power.pow((self.exponent - 1) / 2)[..., None]
+
+
+@dataclass(frozen=True)
+class MagnitudeError(SpectrumLoss):
+    """Mean squared error of the magnitude (CMGAN, MP-SENet)."""
+
+    weight: float = 0.9
+
+    def __call__(self, estimate: Spectrum, target: Spectrum) -> Loss:
+        error = magnitude(estimate) - magnitude(target)
+        return Loss({"magnitude": error.square().mean()}, {"magnitude": self.weight})
+
+
+@dataclass(frozen=True)
+class ComplexError(SpectrumLoss):
+    """Mean squared errors of the real and of the imaginary part, added (CMGAN, MP-SENet)."""
+
+    weight: float = 0.1
+
+    def __call__(self, estimate: Spectrum, target: Spectrum) -> Loss:
+        error = torch.view_as_real(estimate - target)
+        return Loss({"complex": error.square().sum(-1).mean()}, {"complex": self.weight})

@@ -19,6 +19,7 @@ from auscult.features.frames import FrameStep
 from auscult.features.normalise import Normalise, Statistics
 from auscult.features.spectral import CompressedSTFT
 from auscult.losses.base import Loss
+from auscult.nets.streaming import StreamingNet
 from auscult.rng import Draws
 
 Nets = Mapping[str, nn.Module]
@@ -62,7 +63,7 @@ class Batch:
             tensor(gain),
             tensor(pairs.lengths[keep]),
             tensor(pairs.crop_start[keep]),
-            {},
+            {name: tensor(array[keep]) for name, array in pairs.conditions.items()},
             [p for p, valid in zip(pairs.provenance, pairs.valid, strict=True) if valid],
         )
 
@@ -96,6 +97,10 @@ class Method(ABC):
     def restore(self, nets: Nets, noisy: Waves, draws: Draws) -> Waves:
         """Restore normalised waves of equal length; an item's answer does not depend on its neighbours."""
 
+    def rated(self, nets: Nets, clean: Waves, candidate: Waves) -> Float[Tensor, " B"] | None:
+        """What its discriminator says of normalised candidates against the clean ones; None: it has none."""
+        return None
+
     def frame_step(self, nets: Nets) -> FrameStep | None:
         """For causal methods, the net frame by frame; None where whole signals are needed."""
         return None
@@ -113,3 +118,18 @@ def check_grid(net: nn.Module, features: CompressedSTFT, frame_grid: int) -> Non
             f"{type(net).__name__} needs bins and frames in multiples of {grid}: features.n_fft {features.n_fft} "
             f"gives {features.bins} bins, frame_grid is {frame_grid}"
         )
+
+
+def check_transform(net: nn.Module, features: CompressedSTFT, rate_hz: int) -> None:
+    """A net may declare the transform it is made for (n_fft, hop, rate_hz), which a recipe must not contradict.
+
+    Raises:
+        RecipeError: it does; or a streaming net, which works on plain spectra, is given compressed ones.
+    """
+    name = type(net).__name__
+    for key, value in {"n_fft": features.n_fft, "hop": features.hop, "rate_hz": rate_hz}.items():
+        declared = getattr(net, key, value)
+        if declared != value:
+            raise RecipeError(f"{name} is made for {key} {declared}, the method has {value}; make them equal")
+    if isinstance(net, StreamingNet) and features.transform != "none":
+        raise RecipeError(f"{name} works on plain spectra: set features.transform to none")

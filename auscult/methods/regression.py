@@ -16,7 +16,8 @@ from auscult.features.frames import FrameStep
 from auscult.features.normalise import Normalise
 from auscult.features.spectral import CompressedSTFT, pad_frames
 from auscult.losses.base import Loss, WaveLoss
-from auscult.methods.base import Batch, Method, Nets, Waves, check_grid
+from auscult.methods.base import Batch, Method, Nets, Waves, check_grid, check_transform
+from auscult.methods.notes import gain
 from auscult.nets.streaming import StreamingNet
 from auscult.rng import Draws
 
@@ -39,7 +40,7 @@ class Regression(Method):
     ):
         if not losses:
             raise RecipeError("losses: at least one is needed to train by")
-        _check_transform(net, features, rate_hz)
+        check_transform(net, features, rate_hz)
         check_grid(net, features, frame_grid)
         self._net, self.features, self._losses = net, features, losses
         self.rate_hz, self.normalise, self._frame_grid = rate_hz, normalise, frame_grid
@@ -51,7 +52,8 @@ class Regression(Method):
         return self._estimate(nets["net"], batch.noisy)
 
     def loss(self, turn: str, nets: Nets, batch: Batch, shared: Waves, draws: Draws) -> Loss:
-        return Loss.joined(loss(shared, batch.clean) for loss in self._losses)
+        losses = [loss(shared, batch.clean) for loss in self._losses]
+        return Loss.joined(losses, estimate=shared, notes={"gain": gain(shared, batch.clean)})
 
     def restore(self, nets: Nets, noisy: Waves, draws: Draws) -> Waves:
         return self._estimate(nets["net"], noisy)
@@ -64,21 +66,6 @@ class Regression(Method):
         features = self.features.to(noisy.device)
         z: Complex[Tensor, "B C F N"] = pad_frames(features.encode(noisy), self._frame_grid)
         return features.decode(net(z), noisy.shape[-1])
-
-
-def _check_transform(net: nn.Module, features: CompressedSTFT, rate_hz: int) -> None:
-    """A net may declare the transform it is made for (n_fft, hop, rate_hz), which a recipe must not contradict.
-
-    Raises:
-        RecipeError: it does; or a streaming net, which works on plain spectra, is given compressed ones.
-    """
-    name = type(net).__name__
-    for key, value in {"n_fft": features.n_fft, "hop": features.hop, "rate_hz": rate_hz}.items():
-        declared = getattr(net, key, value)
-        if declared != value:
-            raise RecipeError(f"{name} is made for {key} {declared}, the method has {value}; make them equal")
-    if isinstance(net, StreamingNet) and features.transform != "none":
-        raise RecipeError(f"{name} works on plain spectra: set features.transform to none")
 
 
 class _TorchFrameStep(FrameStep):

@@ -13,13 +13,13 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from auscult.bounds import Count, Positive
 from auscult.nets.bands import Bands
 from auscult.nets.blocks import channels_last
-from auscult.nets.streaming import StreamingNet
+from auscult.nets.streaming import StreamingNet, complex_product
 
 Map = Float[Tensor, "B _ N _"]
 """[B, channels, N, bands]."""
@@ -72,11 +72,6 @@ class BandGRU(StreamingNet):
         """Zeros: the level's numerator and weight, then a hidden state a block and band."""
         return torch.zeros(batch, 2 + len(self.blocks) * self.width * self.hidden)
 
-    def forward(self, z: Complex[Tensor, "B 1 F N"]) -> Complex[Tensor, "B 1 F N"]:
-        frames = torch.view_as_real(z[:, 0].transpose(1, 2).contiguous())
-        out, _ = self.step(frames, self.initial_state(z.shape[0]).to(frames.device))
-        return torch.view_as_complex(out.contiguous()).transpose(1, 2)[:, None]
-
     def step(
         self, frames: Float[Tensor, "B N F 2"], state: Float[Tensor, "B S"]
     ) -> tuple[Float[Tensor, "B N F 2"], Float[Tensor, "B S"]]:
@@ -94,7 +89,7 @@ class BandGRU(StreamingNet):
         h = self.acts[2](self.conv_widen(h.permute(0, 3, 1, 2) + narrow))
         mask = torch.tanh(self.conv_out(h + wide))  # B 2 N bands
 
-        out = _complex_product(frames, self.bands.spread(mask).permute(0, 2, 3, 1))
+        out = complex_product(frames, self.bands.spread(mask).permute(0, 2, 3, 1))
         return out, torch.cat([level, torch.stack(after, dim=1).flatten(1)], dim=1)
 
     def _running_level(
@@ -145,9 +140,3 @@ class Block(nn.Module):
         out, last = self.gru(sequences, memory.reshape(1, batch * width, -1))
         x = x + self.linear(out).view(batch, width, frames, channels).transpose(1, 2)
         return x, last.view(batch, width, -1)
-
-
-def _complex_product(a: Float[Tensor, "*S 2"], b: Float[Tensor, "*S 2"]) -> Float[Tensor, "*S 2"]:
-    real = a[..., 0] * b[..., 0] - a[..., 1] * b[..., 1]
-    imaginary = a[..., 0] * b[..., 1] + a[..., 1] * b[..., 0]
-    return torch.stack([real, imaginary], dim=-1)

@@ -81,7 +81,8 @@ class ResBlock(nn.Module):
         h = self.conv_in(self.resample(activated(self.norm_in, x)))
         if self.shift is not None and embedding is not None:
             h.add_(self.shift(F.silu(embedding))[:, :, None, None])
-        h = self.conv_out(self.dropout(activated(self.norm_out, h)))
+        h = self.dropout(activated(self.norm_out, h))  # named h: the map before it is freed here
+        h = self.conv_out(h)
         return h.add_(self.skip(self.resample(x))).mul_(math.sqrt(0.5))
 
 

@@ -32,6 +32,8 @@ from auscult.nets.blocks import (
 from auscult.shapes import bcast
 
 TimeScaling = Literal["none", "before_output", "after_output"]
+Stack = list[Tensor]
+"""Skips, and on top of them the map so far: what is taken off is held by nobody else, and freed once it is used."""
 
 V1: dict[str, Any] = {"time_scaling": "before_output"}
 V2: dict[str, Any] = {"time_scaling": "none"}
@@ -118,14 +120,13 @@ class NCSNpp(nn.Module):
         x = x if self.centered else 2.0 * x - 1.0
         embedding = self._embedding(t)
 
-        h, skips = self.stem(x), []
-        skips.append(h)
+        maps = [self.stem(x)]
         for encoder in self.down:
-            h, x = encoder(h, x, embedding, skips)
-        h = self.middle(h, embedding)
+            x = encoder(maps, x, embedding)
+        maps.append(self.middle(maps[-1], embedding))
         total: Map | None = None
         for decoder in self.up:
-            h, total = decoder(h, total, embedding, skips)
+            total = decoder(maps, total, embedding)
         assert total is not None
 
         out = total.float()
@@ -166,17 +167,16 @@ class Encoder(nn.Module):
         self.shrink = ResBlock(width, width, embedding, "down", dropout) if shrink else None
         self.join = Join(real, width) if shrink and pyramid else None
 
-    def forward(self, h: Map, x: Map, embedding: Embedding, skips: list[Tensor]) -> tuple[Map, Map]:
+    def forward(self, maps: Stack, x: Map, embedding: Embedding) -> Map:
         for block, attention in zip(self.blocks, self.attentions, strict=True):
-            h = attention(block(h, embedding))
-            skips.append(h)
+            maps.append(attention(block(maps[-1], embedding)))
         if self.shrink is not None:
-            h = self.shrink(h, embedding)
+            h = self.shrink(maps[-1], embedding)
             if self.join is not None:
                 x = fir_down(x)
                 h = self.join(h, x)
-            skips.append(h)
-        return h, x
+            maps.append(h)
+        return x
 
 
 class Middle(nn.Module):
@@ -216,13 +216,13 @@ class Decoder(nn.Module):
         self.tap = conv3(width, tap, scale=0.0) if tap else None
         self.grow = ResBlock(width, width, embedding, "up", dropout) if grow else None
 
-    def forward(self, h: Map, total: Map | None, embedding: Embedding, skips: list[Tensor]) -> tuple[Map, Map | None]:
+    def forward(self, maps: Stack, total: Map | None, embedding: Embedding) -> Map | None:
         for block in self.blocks:
-            h = block(torch.cat([h, skips.pop()], dim=1), embedding)
-        h = self.attention(h)
+            maps.append(block(torch.cat([maps.pop(), maps.pop()], dim=1), embedding))
+        maps.append(self.attention(maps.pop()))
         if self.tap is not None and self.tap_norm is not None:
-            here = self.tap(activated(self.tap_norm, h))
+            here = self.tap(activated(self.tap_norm, maps[-1]))
             total = here if total is None else here.add_(fir_up(total))
         if self.grow is not None:
-            h = self.grow(h, embedding)
-        return h, total
+            maps.append(self.grow(maps.pop(), embedding))
+        return total

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 
@@ -20,3 +21,16 @@ class StreamingNet(nn.Module, ABC):
         self, frames: Float[Tensor, "B N F 2"], state: Float[Tensor, "B S"]
     ) -> tuple[Float[Tensor, "B N F 2"], Float[Tensor, "B S"]]:
         """Restore the next frames; calling with parts in order equals one call with all frames."""
+
+    def forward(self, z: Complex[Tensor, "B 1 F N"]) -> Complex[Tensor, "B 1 F N"]:
+        """A whole spectrum: all its frames in one step."""
+        frames = torch.view_as_real(z[:, 0].transpose(1, 2).contiguous())
+        out, _ = self.step(frames, self.initial_state(z.shape[0]).to(frames.device))
+        return torch.view_as_complex(out.contiguous()).transpose(1, 2)[:, None]
+
+
+def complex_product(a: Float[Tensor, "*S 2"], b: Float[Tensor, "*S 2"]) -> Float[Tensor, "*S 2"]:
+    """Product of complex numbers given by their parts, as exporters know no complex ones."""
+    real = a[..., 0] * b[..., 0] - a[..., 1] * b[..., 1]
+    imaginary = a[..., 0] * b[..., 1] + a[..., 1] * b[..., 0]
+    return torch.stack([real, imaginary], dim=-1)

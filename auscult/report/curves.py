@@ -55,6 +55,11 @@ def quantities_of(runs: Sequence[Run]) -> Iterator[Quantity]:
         yield Quantity("Optimiser", f"clipped steps{of} (%)", (*at, "clipped_share"), factor=100)
         yield Quantity("Optimiser", f"learning rate{of}", (*at, "lr"), noisy=False)
         yield Quantity("Optimiser", f"distance of the averaged weights{of}", (*at, "ema_distance"), noisy=False)
+        for pair in dict.fromkeys(pair for run in runs for pair in run.history.named(turn, "gradient_cosine")):
+            title = f"cosine of {' and '.join(pair.split('|'))}{of}, at the estimate"
+            yield Quantity("Gradients", title, (*at, "gradient_cosine", pair))
+        for note in dict.fromkeys(note for run in runs for note in run.history.named(turn, "notes")):
+            yield Quantity("Watched", f"{note.replace('_', ' ')}{of}", (*at, "notes", note))
     yield Quantity("Machine", "items per second", ("items_per_s",))
     yield Quantity("Machine", "waiting for the loader (% of time)", ("loader_wait_share",), factor=100)
     yield Quantity("Machine", "peak memory (MiB)", ("peak_memory_mib",), noisy=False)
@@ -66,7 +71,8 @@ def curves_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     losses, others = ([one for one in drawn if (one["group"] == "Loss") == wanted] for wanted in (True, False))
     metrics = dict.fromkeys(metric for run in runs for metric in run.history.metrics)
     validations = [_validation_curve(metric, runs) for metric in metrics]
-    return [one for one in [*losses, *_share_curves(runs), *validations, *others] if one["lines"]]
+    drawn = [*losses, *_share_curves(runs), *validations, *_calibration_curves(runs), *others]
+    return [one for one in drawn if one["lines"]]
 
 
 def _curve(quantity: Quantity, runs: Sequence[Run]) -> dict[str, Any]:
@@ -136,27 +142,49 @@ def _validation_curve(metric: str, runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
+def _calibration_curves(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+    """How well a discriminator foresees its metric, at every validation."""
+    for name in dict.fromkeys(name for run in runs for name in run.history.calibrations):
+        series = [(i, run.history.calibration(name)) for i, run in enumerate(runs)]
+        yield {
+            "kind": "line",
+            "group": "Discriminator on the validation items",
+            "title": name.replace("_", " "),
+            "scale": "linear",
+            "lines": [{"run": i, "line": _points(one)} for i, one in series if one.steps.size],
+            "note": "",
+        }
+
+
 def _share_curves(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
-    """What each part contributes to a loss, for losses of several parts."""
+    """What each part contributes to a loss, and to the gradient at the estimate, for losses of several parts."""
     for i, run in enumerate(runs):
         for turn in run.history.turns:
-            shares = run.history.shares(turn)
-            if len(shares) < 2:
-                continue
-            window = max(1, len(run.history.rows) // _SMOOTHING)
-            drawn = {part: smoothed(series, window) for part, series in shares.items()}
-            kept = np.unique(np.linspace(0, len(run.history.rows) - 1, _SMOOTH).astype(int))
             of = [turn] * (len(run.history.turns) > 1) + [run.name] * (len(runs) > 1)
-            values = [_points(Series(one.steps[kept], one.values[kept]), 100)[1] for one in drawn.values()]
-            steps = next(iter(drawn.values())).steps[kept].tolist()
-            yield {
-                "kind": "shares",
-                "group": "Loss",
-                "title": " ".join(["share of each part, weight × value (%)", *(f"of {name}" for name in of)]),
-                "scale": "linear",
-                "lines": [{"run": i, "steps": steps, "parts": list(shares), "values": values}],
-                "note": "",
-            }
+            named = " ".join(f"of {name}" for name in of)
+            for group, title, shares in (
+                ("Loss", "share of each part, weight × value (%)", run.history.shares(turn)),
+                ("Gradients", "share of each part in the gradient at the estimate (%)", run.history.pulls(turn)),
+            ):
+                if len(shares) > 1:
+                    yield _shares_curve(group, f"{title} {named}".strip(), i, shares)
+
+
+def _shares_curve(group: str, title: str, run: int, shares: Mapping[str, Series]) -> dict[str, Any]:
+    count = next(iter(shares.values())).steps.size
+    window = max(1, count // _SMOOTHING)
+    drawn = {part: smoothed(series, window) for part, series in shares.items()}
+    kept = np.unique(np.linspace(0, count - 1, _SMOOTH).astype(int))
+    values = [_points(Series(one.steps[kept], one.values[kept]), 100)[1] for one in drawn.values()]
+    steps = next(iter(drawn.values())).steps[kept].tolist()
+    return {
+        "kind": "shares",
+        "group": group,
+        "title": title,
+        "scale": "linear",
+        "lines": [{"run": run, "steps": steps, "parts": list(shares), "values": values}],
+        "note": "",
+    }
 
 
 def grouped(curves: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[tuple[int, Mapping[str, Any]]]]]:

@@ -62,6 +62,8 @@ class Validation:
     failures: Mapping[str, Mapping[str, str]]
     lost: Mapping[str, int] = field(default_factory=dict)
     """Items by metric that the net failed on although the noisy input has a score."""
+    calibration: Mapping[str, float] = field(default_factory=dict)
+    """How well a metric discriminator foresaw its metric."""
 
     def estimate(self, metric: str) -> Estimate:
         """Mean over the items that have a score, with its interval."""
@@ -102,7 +104,11 @@ class History:
 
     def parts(self, turn: str) -> tuple[str, ...]:
         """Names of the parts of a turn's loss."""
-        return tuple(dict.fromkeys(part for row in self.rows for part in row["turns"].get(turn, {}).get("parts", {})))
+        return self.named(turn, "parts")
+
+    def named(self, turn: str, kind: str) -> tuple[str, ...]:
+        """Names of what a turn logs of a kind: ``parts``, ``notes``, ``gradient_share``, ``gradient_cosine``."""
+        return tuple(dict.fromkeys(name for row in self.rows for name in row["turns"].get(turn, {}).get(kind, {})))
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
@@ -121,6 +127,21 @@ class History:
         """Means of a metric over the validations."""
         found = [(one.step, one.means[metric]) for one in self.validations if metric in one.means]
         return Series(np.array([step for step, _ in found], int), np.array([value for _, value in found], float))
+
+    @cached_property
+    def calibrations(self) -> tuple[str, ...]:
+        """What validations say of a discriminator."""
+        return tuple(dict.fromkeys(name for one in self.validations for name in one.calibration))
+
+    def calibration(self, name: str) -> Series:
+        """One of these, over the validations."""
+        found = [(one.step, number(one.calibration[name])) for one in self.validations if name in one.calibration]
+        return Series(np.array([step for step, _ in found], int), np.array([value for _, value in found], float))
+
+    def pulls(self, turn: str) -> dict[str, Series]:
+        """Each part's share of the gradient norms at the estimate, where it was sampled."""
+        parts = self.named(turn, "gradient_share")
+        return {part: self.series("turns", turn, "gradient_share", part) for part in parts}
 
     def shares(self, turn: str) -> dict[str, Series]:
         """What part of a turn's loss each of its parts is: the size of weight x value, over the sum of these."""
@@ -289,7 +310,7 @@ def _validation(row: Row) -> Validation:
         scores[name] = {key: float(value) for key, value in item.items() if key not in ("item", "failed")}
         failures[name] = dict(item["failed"])
     means = {name: float(value) for name, value in row["means"].items()}
-    return Validation(int(row["step"]), means, scores, failures, row.get("lost", {}))
+    return Validation(int(row["step"]), means, scores, failures, row.get("lost", {}), row.get("calibration", {}))
 
 
 def _at(row: Any, path: Sequence[str]) -> Any:

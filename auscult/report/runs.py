@@ -18,7 +18,7 @@ from auscult.report.evaluation import Audio
 from auscult.report.history import History, Series, Validation, last_third, paired, stages, unlike
 from auscult.report.page import write_page
 from auscult.report.runfolder import HISTORY, RECIPE, Run, direction, read_run
-from auscult.report.samples import cards
+from auscult.report.samples import cards, extreme_cards
 from auscult.report.tables import MINUS, bounds, digits_of, figures
 from auscult.report.tables import number as decimal
 from auscult.units import count, duration
@@ -43,6 +43,7 @@ def write_runs(path: Path, folders: Sequence[Path], audio: Audio = "embed") -> N
         comparison=_comparison(runs) if len(runs) > 1 else None,
         groups=grouped(curves),
         cards=cards(runs, path.parent, audio),
+        extremes=extreme_cards(runs[0], path.parent, audio) if len(runs) == 1 else [],
         payload={
             "runs": [{"name": run.name, "last": run.history.last, **_style(i)} for i, run in enumerate(runs)],
             "curves": curves,

@@ -23,17 +23,19 @@ from torch import nn
 
 from auscult.allocator import keep_freed_memory
 from auscult.data.loader import Loader, Share
-from auscult.data.pairs import PairBatch
+from auscult.data.pairs import Pair, PairBatch
 from auscult.hub.bundle import Meta
 from auscult.methods.base import Batch
 from auscult.rng import Draws, Key
+from auscult.train.calibration import calibration
 from auscult.train.ema import Average
+from auscult.train.extremes import write_extremes
 from auscult.train.run import RunFolder
 from auscult.train.setup import RunPlan
-from auscult.train.state import State, newest_save, prune, step_of
+from auscult.train.state import State, check_save, newest_save, prune, step_of
 from auscult.train.tally import Tally
 from auscult.train.track import Tracker
-from auscult.train.validate import Outcome, held_out, validate
+from auscult.train.validate import Baseline, Outcome, held_out, validate
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -58,8 +60,13 @@ class Trainer:
         device = self.accelerator.device
         if device.type == "cpu":
             keep_freed_memory()
+        back_to, self.set_aside = plan.options.resume_from, None
+        if back_to is not None:
+            check_save(run.checkpoints, back_to)
         if self.accelerator.is_main_process:
             run.open(plan.resolved, plan.recordings)
+            self.set_aside = run.set_aside(back_to) if back_to is not None else None
+        self.accelerator.wait_for_everyone()
         self.key = Key(plan.seed)
         self.method = plan.method()
         nets = self.method.nets()
@@ -82,6 +89,7 @@ class Trainer:
             run.cut_history(self.state.step)
         self.wrapped = {turn: self.accelerator.prepare_model(nets[turn]) for turn in self.turns}
         self.tally = Tally()
+        self.baseline = Baseline(plan.validation.metrics if plan.validation else ())
         self._stop: int | None = None
 
     def fit(self) -> Ending:
@@ -101,7 +109,7 @@ class Trainer:
                 self.learn(self._next(steps))
                 state.step += 1
                 last = state.step == plan.training.steps
-                if state.step % plan.options.log_every == 0 or last:
+                if self._logs(state.step):
                     self._log(self.tally.row(self), tracker)
                 outcome = None
                 if plan.validation and (state.step % plan.validation.every == 0 or last):
@@ -114,6 +122,10 @@ class Trainer:
                 if ended:
                     return Ending(ended, state.step, state.best)
         return Ending("finished", state.step, state.best)
+
+    def _logs(self, step: int) -> bool:
+        """Whether a row is written after this step."""
+        return step % self.plan.options.log_every == 0 or step == self.plan.training.steps
 
     def _next(self, steps: Iterator[list[PairBatch]]) -> list[PairBatch]:
         """The next step's items; if they cannot be had, what was learned so far is saved first."""
@@ -158,6 +170,8 @@ class Trainer:
             for turn in self.turns:
                 with cast:
                     loss = method.loss(turn, self._seen_by(turn), batch, shared, draws)
+                if last and self._logs(self.state.step + 1):
+                    self.tally.shares(turn, loss)
                 learners = [p for p in self.state.nets[turn].parameters() if p.requires_grad]
                 self.state.scalers[turn].scale(loss.total * weight).backward(inputs=learners)
                 self.tally.loss(turn, loss, weight)
@@ -184,7 +198,7 @@ class Trainer:
         optimiser.zero_grad()
         self.tally.update(turn, norm, limit, stepped)
 
-    def _validate(self, pairs: list[Any], tracker: Tracker) -> Outcome:
+    def _validate(self, pairs: list[Pair], tracker: Tracker) -> Outcome:
         """Score the averaged weights (a copy; the learning net is untouched) on this process's share of the items."""
         validation, accelerator, state = self.plan.validation, self.accelerator, self.state
         assert validation is not None
@@ -198,8 +212,11 @@ class Trainer:
             net.to(accelerator.device).eval()
         mine = pairs[accelerator.process_index :: accelerator.num_processes]
         samples = self.run.samples if accelerator.is_main_process else None
-        judged = validate(validation, method, nets, mine, accelerator.device, samples, state.step)
-        outcome = Outcome.of(gather_object(judged) if accelerator.num_processes > 1 else judged, validation.metrics)
+        judged = validate(validation, method, nets, mine, self.baseline, accelerator.device, samples, state.step)
+        judged = gather_object(judged) if accelerator.num_processes > 1 else judged
+        if samples is not None:
+            write_extremes(samples, judged, validation.extremes, validation.select, state.step)
+        outcome = Outcome.of(judged, validation.metrics)
         state.scores.append((state.step, validation.rank(outcome.standing)))
         row = {
             "kind": "validation",
@@ -208,8 +225,17 @@ class Trainer:
             "items": [{"item": r.item, **r.scores, "failed": r.failures} for r in outcome.rows],
             "lost": outcome.lost,
         }
+        if found := self._calibration(mine):
+            row["calibration"] = found
         self._log(row, tracker)
         return outcome
+
+    def _calibration(self, pairs: list[Pair]) -> dict[str, float] | None:
+        """Of the nets that learn now: the discriminator that the net learns from, not its average."""
+        nets = self.state.nets
+        for net in nets.values():
+            net.eval()
+        return calibration(self.method, nets, pairs, self.plan.data.crop_s or 2.0)
 
     def _save(self, outcome: Outcome | None) -> None:
         if self.accelerator.is_main_process:
@@ -225,7 +251,8 @@ class Trainer:
         state.save(self.run.checkpoints, meta)
         keep = plan.validation.keep_best if plan.validation else 0
         best = sorted((pair for pair in state.scores if math.isfinite(pair[1])), key=lambda pair: -pair[1])[:keep]
-        prune(self.run.checkpoints, {self.run.checkpoints / f"step-{step:08d}.safetensors" for step, _ in best})
+        options = plan.options
+        prune(self.run.checkpoints, [step for step, _ in best], options.keep_newest, options.keep_states)
 
     def _rescue(self) -> None:
         """Save what was learned since the last save, without waiting for processes that may never come."""

@@ -5,7 +5,9 @@ runs/<recipe>-<8 hex>/
     environment.json     versions, device, data: one entry for every start or resume
     history.jsonl        one row a logged step, one a validation
     checkpoints/         step-*.safetensors (nets and averages), step-*.optimiser.safetensors beside the newest
-    samples/             a few validation items: N-noisy, N-clean, N-restored, and N-step-* of every validation
+    samples/             a few validation items: N-noisy, N-clean, N-restored, and N-step-* of every validation;
+                         extremes-*: the items that the last validation gained most and least on, with scores
+    set-aside-N/         what was done after a step that the run went back to
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import json
 import math
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,10 +26,11 @@ import yaml
 
 from auscult.errors import TrainingError
 from auscult.files import lock, sweep, write_bytes
-from auscult.hub.runs import read_history
+from auscult.hub.runs import OPTIMISER, read_history
 from auscult.version import __version__
 
 Row = dict[str, Any]
+SET_ASIDE = "set-aside-"
 
 
 class RunFolder:
@@ -78,6 +82,25 @@ class RunFolder:
         kept = [row for row in rows if row["step"] <= step]
         write_bytes(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
+    def set_aside(self, step: int) -> Path | None:
+        """Move what came after ``step`` into a folder of its own, the newest first; with a copy of the history.
+
+        Returns that folder; None where nothing came after.
+        """
+        held = [(at, path) for folder in (self.checkpoints, self.samples) for path in folder.iterdir()
+                if (at := _step_of(path.name)) is not None and at > step]  # fmt: skip
+        history = self.path / "history.jsonl"
+        rows = read_history(history) if history.exists() else []
+        if not held and all(row["step"] <= step for row in rows):
+            return None
+        aside = self.path / f"{SET_ASIDE}{1 + sum(1 for _ in self.path.glob(f'{SET_ASIDE}*'))}"
+        write_bytes(aside / "history.jsonl", history.read_bytes() if rows else b"")
+        # An optimiser's state goes before its checkpoint: without it, that is no place to resume from.
+        for _, path in sorted(held, key=lambda one: (-one[0], not one[1].name.endswith(OPTIMISER))):
+            (aside / path.parent.name).mkdir(exist_ok=True)
+            path.rename(aside / path.parent.name / path.name)
+        return aside
+
     def log(self, row: Row) -> None:
         """Append a row to the history."""
         if self._history is None:
@@ -91,6 +114,12 @@ class RunFolder:
             if file is not None:
                 file.close()
         self._history = self._lock = None
+
+
+def _step_of(name: str) -> int | None:
+    """The step in a file's name; None where it is of no step."""
+    found = re.search(r"(?:step|extremes)-(\d{8})", name)
+    return int(found.group(1)) if found else None
 
 
 def environment() -> dict[str, Any]:

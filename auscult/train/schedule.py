@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from auscult.bounds import Count, Whole
+from auscult.bounds import Count, Share, Whole
 
 Scores = Sequence[tuple[int, float]]
 """(step, score) of every validation so far; higher is better."""
@@ -48,6 +48,26 @@ class WarmupCosine(Schedule):
 
 
 @dataclass(frozen=True)
+class CosineRestarts(Schedule):
+    """Half a cosine down to ``floor``, again and again, each ``multiplier`` times as long as the one before.
+
+    SGDR (Loshchilov and Hutter 2017, eq. 5). The first cycle begins after the warm-up and takes ``period`` steps; let
+    the run end where a cycle does, at warmup_steps + period x (1 + multiplier + multiplier^2 + ...).
+    """
+
+    period: Count = 10_000
+    multiplier: Count = 1
+    floor: Share = 0.0
+    warmup_steps: Whole = 0
+
+    def factor(self, step: int, steps: int, scores: Scores) -> float:
+        if step < self.warmup_steps:
+            return _warmup(step, self.warmup_steps)
+        into, length = _cycle(step - self.warmup_steps, self.period, self.multiplier)
+        return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * into / length))
+
+
+@dataclass(frozen=True)
 class StepDecay(Schedule):
     """Multiply by ``gamma`` every ``every`` steps."""
 
@@ -75,6 +95,15 @@ class Plateau(Schedule):
             if waited == self.patience:
                 cuts, waited = cuts + 1, 0
         return _warmup(step, self.warmup_steps) * max(self.gamma**cuts, self.floor)
+
+
+def _cycle(step: int, period: int, multiplier: int) -> tuple[int, int]:
+    """Steps into the cycle that a step falls in, and how long that is."""
+    if multiplier == 1:
+        return step % period, period
+    while step >= period:
+        step, period = step - period, period * multiplier
+    return step, period
 
 
 def _warmup(step: int, warmup_steps: int) -> float:

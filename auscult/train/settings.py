@@ -87,7 +87,8 @@ class Validation:
     """Restore whole held-out items with fixed seeds and score them.
 
     ``select`` is the metric by which the best ``keep_best`` checkpoints are kept; ``patience`` validations without a
-    new best end the run early (None: never).
+    new best end the run early (None: never). The ``extremes`` items that gained most over their noisy input in that
+    metric, and as many that gained least, are kept as sound (0: none).
     """
 
     data: PairSource
@@ -97,6 +98,7 @@ class Validation:
     select: str = "pesq"
     keep_best: Whole = 3
     patience: Count | None = None
+    extremes: Whole = 3
 
     def __post_init__(self) -> None:
         if self.select not in self.metrics:
@@ -111,6 +113,19 @@ class Validation:
         value = means[metric.label] if metric.higher_is_better else -means[metric.label]
         return value if math.isfinite(value) else -math.inf
 
+    def gain(self, restored: Mapping[str, float], noisy: Mapping[str, float]) -> float:
+        """Improvement in the selected metric, higher is better: -inf where the restoration lost its score.
+
+        NaN where the noisy side has none to compare with.
+        """
+        metric = metrics_named([self.select])[0]
+        if metric.label not in noisy:
+            return math.nan
+        if metric.label not in restored:
+            return -math.inf
+        change = restored[metric.label] - noisy[metric.label]
+        return change if metric.higher_is_better else -change
+
     def indices(self) -> Iterator[int]:
         """Evenly spaced items of the source, the same at every validation."""
         count = min(self.items, len(self.data))
@@ -119,10 +134,18 @@ class Validation:
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is carried out; none of it changes the weights that come out."""
+    """How a run is carried out; none of it changes the weights that come out.
+
+    The newest ``keep_newest`` checkpoints stay, beside the best. A run resumes from the newest, whose optimiser state
+    lies beside it; with ``keep_states`` that of every other checkpoint stays too, so that the run can go back to any
+    of them: ``resume_from`` names the step.
+    """
 
     workers: int = 1
     save_every: int = 500
     log_every: int = 10
     device: str = "auto"
     trackers: tuple[str, ...] = ()
+    keep_newest: int = 1
+    keep_states: bool = False
+    resume_from: int | None = None

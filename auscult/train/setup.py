@@ -131,7 +131,7 @@ def plan_run(
 def _same_rate(method: recipe.Plan, *sources: recipe.Plan) -> None:
     """Data at another rate than the method's train a model of nothing: the costliest silent failure of the field."""
     rate_hz = method.arguments.get("rate_hz")
-    for source in sources:
+    for source in map(_innermost, sources):
         given = source.arguments.get("rate_hz", rate_hz)
         if rate_hz is not None and given != rate_hz:
             raise RecipeError(
@@ -147,8 +147,19 @@ def _per_turn(node: Any, turns: Sequence[str], expected: type, where: str) -> di
     return {turn: recipe.plan(node, expected, where) for turn in turns}
 
 
+def _innermost(source: recipe.Plan) -> recipe.Plan:
+    """The source that reads files, within those that wrap it."""
+    inner = source.arguments.get("source")
+    return _innermost(inner) if isinstance(inner, recipe.Plan) else source
+
+
 def _rooted(node: Any, root: Path | None) -> Any:
-    return {**node, "root": str(root)} if root is not None and isinstance(node, Mapping) else node
+    """A data section with the folder its files lie in; a source that wraps another has no files of its own."""
+    if root is None or not isinstance(node, Mapping):
+        return node
+    if "source" in node:
+        return {**node, "source": _rooted(node["source"], root)}
+    return {**node, "root": str(root)}
 
 
 def _without_root(node: Any) -> Any:

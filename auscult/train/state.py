@@ -2,14 +2,14 @@
 
 A save is two files: the optimiser's first, then the checkpoint, each written aside, flushed and renamed. A
 checkpoint with an optimiser file of its step beside it is a place to resume from; so a crash at any moment leaves
-either the save before or the save after.
+either the save before or the save after. Which saves stay is for :func:`prune` to say.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,8 @@ class State:
         return live | mean
 
     def save(self, folder: Path, meta: Meta) -> Path:
-        """Write both files of this step, then remove optimiser files that are no longer needed."""
-        path = folder / f"step-{self.step:08d}.safetensors"
+        """Write both files of this step."""
+        path = checkpoint_at(folder, self.step)
         from safetensors.torch import save as serialise
 
         progress = {
@@ -63,9 +63,6 @@ class State:
         }
         write_bytes(_beside(path), serialise(_flatten(self.optimisers), {"progress": json.dumps(progress)}))
         save(path, self.tensors(), meta)
-        for old in folder.glob(f"step-*{OPTIMISER}"):
-            if old != _beside(path):
-                old.unlink()
         return path
 
     def load(self, path: Path) -> None:
@@ -91,10 +88,37 @@ class State:
         self.scores = [(step, -math.inf if rank is None else rank) for step, rank in progress["scores"]]
 
 
+def checkpoint_at(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return folder / f"step-{step:08d}.safetensors"
+
+
+def saves(folder: Path) -> list[Path]:
+    """Checkpoints that a run can resume from, oldest first."""
+    return [path for path in checkpoints(folder.parent) if _beside(path).exists()]
+
+
 def newest_save(folder: Path) -> Path | None:
     """The newest checkpoint that a run can resume from."""
-    found = [path for path in checkpoints(folder.parent) if _beside(path).exists()]
-    return found[-1] if found else None
+    return found[-1] if (found := saves(folder)) else None
+
+
+def check_save(folder: Path, step: int) -> None:
+    """Refuse to go back to a step of which nothing, or not everything, is there.
+
+    Raises:
+        TrainingError: no checkpoint of that step, or none with its optimiser's state; says which there are.
+    """
+    path, steps = checkpoint_at(folder, step), [step_of(save) for save in saves(folder)]
+    if step in steps:
+        return
+    there = f"it can resume from {', '.join(map(str, steps))}" if steps else "there is nothing to resume from"
+    if path.exists():
+        raise TrainingError(
+            f"{path}: its optimiser's state is gone (train with --keep-states to keep it); {there}, "
+            "and --init-from starts a new run from these weights"
+        )
+    raise TrainingError(f"{folder.parent}: no checkpoint of step {step}; {there}")
 
 
 def step_of(path: Path) -> int:
@@ -102,10 +126,19 @@ def step_of(path: Path) -> int:
     return int(path.name.removeprefix("step-").partition(".")[0])
 
 
-def prune(folder: Path, keep: set[Path]) -> None:
-    """Remove checkpoints that are neither the newest nor among ``keep``."""
-    for path in checkpoints(folder.parent)[:-1]:
+def prune(folder: Path, best: Sequence[int], newest: int, states: bool) -> None:
+    """Remove checkpoints but the ``newest`` and those of the ``best`` steps.
+
+    Optimisers' states go too, but for the newest checkpoint's; with ``states``, but for those of all that stay.
+    """
+    found = checkpoints(folder.parent)
+    keep = {*found[-newest:], *(checkpoint_at(folder, step) for step in best)}
+    whole = {_beside(path) for path in (keep if states else found[-1:])}
+    for path in found:
         if path not in keep:
+            path.unlink()
+    for path in folder.glob(f"step-*{OPTIMISER}"):
+        if path not in whole:
             path.unlink()
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import nn
 
 from auscult.data.pairs import PairBatch
 from auscult.losses.base import Loss
+from auscult.train.shares import gradient_shares
 
 if TYPE_CHECKING:
     from auscult.train.loop import Trainer
@@ -34,6 +36,9 @@ class Tally:
         self._norms: dict[str, list[float]] = {}
         self._clipped: Counter[str] = Counter()
         self._unstepped: Counter[str] = Counter()
+        self._notes: dict[str, dict[str, list[float]]] = {}
+        self._dropped: dict[str, Counter[str]] = {}
+        self._shares: dict[str, dict[str, Any]] = {}
         self._audio_s = 0.0
         self._positions: list[int] = []
 
@@ -60,6 +65,14 @@ class Tally:
         for name, part in loss.parts.items():
             sums[name] += float(part.detach()) * weight
         self._weights[turn] = loss.weights
+        notes = self._notes.setdefault(turn, {})
+        for name, value in loss.notes.items():
+            notes.setdefault(name, []).append(value)
+        self._dropped.setdefault(turn, Counter()).update(loss.dropped)
+
+    def shares(self, turn: str, loss: Loss) -> None:
+        """Sample how the parts of a loss pull at the estimate."""
+        self._shares[turn] = gradient_shares(loss)
 
     def update(self, turn: str, norm: float, limit: float | None, stepped: bool) -> None:
         self._norms.setdefault(turn, []).append(norm)
@@ -85,6 +98,7 @@ class Tally:
                 "grad_norm_mean": sum(self._norms[turn]) / self._steps,
                 "clipped_share": self._clipped[turn] / self._steps,
                 "unstepped": self._unstepped[turn],
+                **self._shares.get(turn, {}),
             }
             if turn in state.averages:
                 average = state.averages[turn]
@@ -95,8 +109,12 @@ class Tally:
             "parameters": {name: fingerprint(net) for name, net in state.nets.items()},
             "positions": [min(self._positions), max(self._positions)],
             "skipped": dict(self._skipped),
+            "notes": {turn: {name: fmean(v) for name, v in notes.items()} for turn, notes in self._notes.items()},
+            "dropped": {turn: dict(causes) for turn, causes in self._dropped.items()},
         }
         ranks = gather_object([rank]) if accelerator.num_processes > 1 else [rank]
+        for turn in trainer.turns:
+            turns[turn] |= _over_ranks(turn, ranks)
         row = {
             "kind": "step",
             "step": state.step,
@@ -111,6 +129,15 @@ class Tally:
         }
         self._clear()
         return row
+
+
+def _over_ranks(turn: str, ranks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means of the notes of a turn, and what it dropped, over all processes."""
+    notes = [rank["notes"].get(turn, {}) for rank in ranks]
+    names = dict.fromkeys(name for one in notes for name in one)
+    means = {name: fmean(one[name] for one in notes if name in one) for name in names}
+    dropped = sum((Counter(rank["dropped"].get(turn, {})) for rank in ranks), Counter[str]())
+    return ({"notes": means} if means else {}) | ({"dropped": dict(dropped)} if dropped else {})
 
 
 def fingerprint(net: nn.Module) -> str:

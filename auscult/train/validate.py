@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,23 +20,15 @@ from auscult.errors import DataError, RestorationError
 from auscult.evaluate.rows import Row
 from auscult.evaluate.score import Waves, mean, metrics_named, score_waves
 from auscult.methods.base import Method
-from auscult.metrics.base import Metric
 from auscult.restore.engine import Restorer
 from auscult.restore.models import model_of
 from auscult.rng import Key
+from auscult.train.extremes import Heard, Judged, thinned
 from auscult.train.settings import Validation
 
 DATA = "validation"
 SAMPLES = 3
 """Items whose restoration is kept as audio."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A scored item, and its noisy input's scores in the metrics that its restoration has none in."""
-
-    row: Row
-    lost: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,6 +55,21 @@ class Outcome:
         return cls(rows, means, standing, dict(lost))
 
 
+class Baseline:
+    """What the noisy sides of held-out items score: asked for at every validation, computed once."""
+
+    def __init__(self, metrics: Sequence[str]):
+        self._metrics = metrics
+        self._known: dict[int, Mapping[str, float]] = {}
+
+    def scores(self, number: int, pair: Pair) -> Mapping[str, float]:
+        """Scores of the item of that number."""
+        if number not in self._known:
+            waves = Waves(pair.noisy, pair.rate_hz, pair.clean, pair.noisy)
+            self._known[number] = score_waves(metrics_named(self._metrics), waves).scores
+        return self._known[number]
+
+
 def held_out(validation: Validation, key: Key) -> list[Pair]:
     """The items to validate on: the same at every validation and on every resume.
 
@@ -77,24 +84,33 @@ def validate(
     method: Method,
     nets: Mapping[str, nn.Module],
     pairs: list[Pair],
+    baseline: Baseline,
     device: torch.device,
     samples: Path | None,
     step: int,
 ) -> list[Judged]:
-    """Restore and score the items; a few go to ``samples``: the last restoration, and that of every step."""
+    """Restore and score the items; a few go to ``samples``: the last restoration, and that of every step.
+
+    The sound of those that gained most and least stays with them.
+    """
     restorer = Restorer(model_of("validation", method, nets, str(device)))
     metrics = metrics_named(validation.metrics)
-    judged = []
+    judged: list[Judged] = []
     for number, pair in enumerate(pairs):
         try:
             restored = restorer.enhance(pair.noisy, pair.rate_hz)
         except RestorationError as error:  # the net has diverged: an item without scores, not the end of the run
             failures = {metric.label: str(error) for metric in metrics}
-            judged.append(Judged(Row(DATA, "net", pair.name, {}, failures), _lost(metrics, pair, failures)))
+            lost = _lost(failures, baseline, number, pair)
+            judged.append(Judged(Row(DATA, "net", pair.name, {}, failures), lost))
             continue
         found = score_waves(metrics, Waves(restored, pair.rate_hz, pair.clean, pair.noisy))
         row = Row(DATA, "net", pair.name, found.scores, found.failures)
-        judged.append(Judged(row, _lost(metrics, pair, found.failures)))
+        one = Judged(row, _lost(found.failures, baseline, number, pair))
+        if validation.extremes:
+            noisy = baseline.scores(number, pair)
+            one = replace(one, gain=validation.gain(found.scores, noisy), heard=Heard(pair, restored, noisy))
+        judged = thinned([*judged, one], validation.extremes)
         if samples is not None and number < SAMPLES:
             roles = {"noisy": pair.noisy, "restored": restored, "clean": pair.clean, f"step-{step:08d}": restored}
             for role, wave in roles.items():
@@ -102,12 +118,10 @@ def validate(
     return judged
 
 
-def _lost(metrics: Sequence[Metric], pair: Pair, failures: Mapping[str, str]) -> Mapping[str, float]:
+def _lost(failures: Mapping[str, str], baseline: Baseline, number: int, pair: Pair) -> Mapping[str, float]:
     """Which failures are the net's doing: the noisy input has a score there."""
-    if not failures:
-        return {}
-    lost = [metric for metric in metrics if metric.label in failures]
-    return score_waves(lost, Waves(pair.noisy, pair.rate_hz, pair.clean, pair.noisy)).scores
+    noisy = baseline.scores(number, pair) if failures else {}
+    return {name: noisy[name] for name in failures if name in noisy}
 
 
 def _usable(validation: Validation, key: Key, index: int) -> Pair:

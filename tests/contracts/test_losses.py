@@ -15,6 +15,7 @@ from auscult.paths.ouve import OUVE
 from auscult.shapes import bcast
 
 LOSSES = list(CATALOGUE["loss"])
+SPECTRUM_LOSSES = list(CATALOGUE["spectrum_loss"])
 UNHEARD = ["PESQLoss"]  # its dead zone: small errors cost nothing
 
 
@@ -58,6 +59,48 @@ def test_silence_gives_finite_values_and_gradients(name: str, silent: str, targe
     assert torch.isfinite(loss)
     assert estimate.grad is not None
     assert torch.isfinite(estimate.grad).all()
+
+
+@pytest.fixture
+def spectrum() -> Tensor:
+    torch.manual_seed(0)
+    return torch.randn(2, 1, 33, 20, dtype=torch.complex64)
+
+
+@pytest.mark.parametrize("name", SPECTRUM_LOSSES)
+def test_the_true_spectrum_scores_zero(name: str, spectrum: Tensor) -> None:
+    loss = find(name)()(spectrum.clone(), spectrum)
+    assert all(float(part) == 0.0 for part in loss.parts.values())
+    assert loss.parts.keys() == loss.weights.keys()
+
+
+@pytest.mark.parametrize("name", SPECTRUM_LOSSES)
+def test_worse_spectra_score_higher(name: str, spectrum: Tensor) -> None:
+    noise = torch.randn_like(spectrum)
+    losses = [find(name)()(spectrum + level * noise, spectrum) for level in (0.001, 0.01, 0.1)]
+    for part in losses[0].parts:
+        values = [float(loss.parts[part]) for loss in losses]
+        assert 0 < values[0] < values[1] < values[2]
+
+
+@pytest.mark.parametrize("name", SPECTRUM_LOSSES)
+@pytest.mark.parametrize("level", [0.0, 1e-30, 1e-12, 1e-6])
+@pytest.mark.parametrize("silent", ["estimate", "target", "both"])
+def test_silent_bins_give_finite_values_and_gradients(name: str, silent: str, level: float, spectrum: Tensor) -> None:
+    quiet = level * spectrum
+    estimate = (quiet if silent in ("estimate", "both") else 1.1 * spectrum).clone().requires_grad_()
+    loss = find(name)()(estimate, quiet if silent in ("target", "both") else spectrum).total
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert estimate.grad is not None
+    assert torch.isfinite(torch.view_as_real(estimate.grad)).all()
+
+
+def test_errors_of_spectra_are_the_published_means() -> None:
+    """mean (|Z| - |X|)^2, and mean(dRe^2) + mean(dIm^2): 3 + 4i against 1 is 16 and 4 + 16."""
+    estimate, target = (torch.full((1, 1, 2, 3), value, dtype=torch.complex64) for value in (3 + 4j, 1))
+    assert float(find("MagnitudeError")(weight=0.5)(estimate, target).total) == pytest.approx(0.5 * 16)
+    assert float(find("ComplexError")(weight=0.5)(estimate, target).total) == pytest.approx(0.5 * 20)
 
 
 @pytest.mark.parametrize("name", CATALOGUE["objective"])

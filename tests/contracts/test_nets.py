@@ -28,6 +28,9 @@ SMALL = {
     "MPUNet": U_NET,
     "DCUNet": {"widths": (4, 4, 4, 4, 8, 8), "embedding": 16},
     "BandGRU": {"channels": 8, "hidden": 8, "blocks": 2},
+    "TSCNet": {"channels": 8, "blocks": 1, "heads": 2, "n_fft": 512},
+    "TFGridNet": {"layers": 2, "hidden": 8, "embedding": 16, "heads": 2},
+    "MPSENet": {"channels": 8, "blocks": 1, "heads": 2, "n_fft": 512},
 }
 NETS = list(CATALOGUE["net"])
 TIMED = {"NCSNpp": 32, "MPUNet": 32, "DCUNet": 257}

@@ -37,6 +37,8 @@ def official(net: nn.Module, sources: Sources, prefix: str = "") -> dict[str, Te
         parts = {
             "same": lambda t=tensor: [t],
             "matrix": lambda t=tensor: [t[:, :, 0, 0].T.contiguous()],
+            "pointwise": lambda t=tensor: [t[..., None].clone()],
+            "row": lambda t=tensor: [t[:, :, 0].clone()],
             "joined": lambda t=tensor, n=len(source.names): [part.clone() for part in t.chunk(n)],
             "stacked": lambda t=tensor: [part.clone() for part in t],
             "first": lambda t=tensor, n=len(source.names): [t.clone() for _ in range(n)],

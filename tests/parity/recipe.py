@@ -59,8 +59,10 @@ def sine_weights(shapes: dict[str, tuple[int, ...]], fixed: set[str]) -> dict[st
         s = np.sin(0.73 * np.arange(int(np.prod(shape)), dtype=np.float64) + 0.31 * k)
         if key.endswith("running_var"):
             value = 1 + 0.1 * s
-        elif len(shape) == 1:
-            value = 0.5 + 0.1 * s if key.endswith("weight") else 0.1 * s
+        elif key.endswith(("gamma", "slope")) or (len(shape) == 1 and key.endswith("weight")):
+            value = 0.5 + 0.1 * s
+        elif len(shape) == 1 or key.endswith("beta"):
+            value = 0.1 * s
         else:
             value = s / np.sqrt(np.prod(shape[1:]))
         state[key] = torch.tensor(value.reshape(shape), dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""GTCRN equals the reference implementation, on deterministic weights and on the published ones."""
+"""GTCRN equals the reference implementation, on deterministic weights and on the published ones, whole and streamed."""
 
 from __future__ import annotations
 
@@ -27,14 +27,7 @@ PUBLISHED = {
 
 
 def test_equals_the_reference() -> None:
-    shapes = official_shapes()
-    fixed = {k for k in shapes if k.startswith("erb.") or k.endswith("num_batches_tracked")}
-    net = GTCRN().eval()
-    # Counters are the only tensors of ours that the recipe does not fill.
-    missing, unknown = net.load_state_dict(renamed(sine_weights(shapes, fixed), KEYS), strict=False)
-    assert not unknown
-    assert all(key.endswith("num_batches_tracked") for key in missing)
-    out = run(net)
+    out = run(synthetic())
     assert np.linalg.norm(out) == pytest.approx(1.444116809149728, rel=1e-6)
     for index, value in GOLDEN.items():
         assert out[index] == pytest.approx(value, abs=1e-6)
@@ -68,10 +61,51 @@ def test_strictly_causal() -> None:
         assert torch.allclose(net(z)[..., :20], net(z[..., :20]), atol=1e-6)
 
 
+@pytest.mark.parametrize("sizes", [[1] * 20, [7, 13], [1, 11, 3, 5]])
+def test_streamed_in_any_split_equals_the_reference(sizes: list[int]) -> None:
+    frames, net = sine_signal((1, 257, 20, 2)).transpose(1, 2), synthetic()
+    state, parts = net.initial_state(1), []
+    with torch.no_grad():
+        for piece in frames.split(sizes, dim=1):
+            out, state = net.step(piece, state)
+            parts.append(out)
+    streamed = torch.cat(parts, dim=1).transpose(1, 2).flatten()
+    for index, value in GOLDEN.items():
+        assert streamed[index] == pytest.approx(value, abs=1e-6)
+
+
+def test_the_state_is_the_published_streams() -> None:
+    """Conv cache [2, 16, 16, 33], attention's hidden states [2, 3, 16], those over time [2, 33, 16], an item."""
+    assert GTCRN().initial_state(3).shape == (3, 2 * 16 * 16 * 33 + 2 * 3 * 16 + 2 * 33 * 16)
+
+
+def test_an_item_keeps_its_memory_to_itself() -> None:
+    net, (a, b) = synthetic(), torch.randn(2, 1, 12, 257, 2, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        _, state = net.step(torch.cat([a, b]), net.initial_state(2))
+        _, alone = net.step(b, net.initial_state(1))
+        assert torch.allclose(state[1:], alone, atol=1e-6)
+        # What was heard matters: zeroed memory gives another frame.
+        after, fresh = net.step(b[:, :1], alone)[0], net.step(b[:, :1], net.initial_state(1))[0]
+    assert (after - fresh).abs().max() > 1e-3
+
+
 def run(net: torch.nn.Module) -> np.ndarray:
     z = torch.view_as_complex(sine_signal((1, 257, 20, 2)))[:, None]
     with torch.no_grad():
         return torch.view_as_real(net(z)[:, 0]).flatten().numpy()
+
+
+def synthetic() -> GTCRN:
+    """The net with the weights of the golden numbers."""
+    shapes = official_shapes()
+    fixed = {k for k in shapes if k.startswith("erb.") or k.endswith("num_batches_tracked")}
+    net = GTCRN().eval()
+    # Counters are the only tensors of ours that the recipe does not fill.
+    missing, unknown = net.load_state_dict(renamed(sine_weights(shapes, fixed), KEYS), strict=False)
+    assert not unknown
+    assert all(key.endswith("num_batches_tracked") for key in missing)
+    return net
 
 
 def official_shapes() -> dict[str, tuple[int, ...]]:

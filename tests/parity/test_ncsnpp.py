@@ -67,6 +67,7 @@ def test_equals_the_reference(name: str) -> None:
 
 @pytest.mark.parametrize(("config", "parameters", "tensors"), [
     (V1, 65_590_822, 647), (V48K, 64_739_854, 581), (STORM, 27_756_314, 271),
+    ({**STORM, "sources": 3}, 27_776_038, 271),
 ])  # fmt: skip
 def test_size_and_keys_are_the_published_ones(config: dict[str, object], parameters: int, tensors: int) -> None:
     with torch.device("meta"):

@@ -426,8 +426,23 @@ def test_a_real_run_through_the_command(trained: Path, open_page: Callable[..., 
     page = open_page(trained / "report.html")
     page.wait_for_selector("html[data-ready]")
     assert f"The best of 3 validations by si_sdr was at step {best}:" in page.locator(".verdict").inner_text()
-    assert page.locator("audio").count() == 10
+    # Two samples (noisy, steps 3 and 6, restored, clean), the worst and the best item (noisy, restored, clean).
+    assert page.locator("audio").count() == 2 * 5 + 2 * 3
+    (table,) = trained.glob("samples/extremes-00000009/scores.json")
+    for item in json.loads(table.read_text())["items"]:
+        card = page.locator(".card", has_text=f"{item['place'].replace('-', ' ')}: {item['item']}")
+        assert f"si_sdr {figures(item['noisy']['si_sdr'])} → {figures(item['restored']['si_sdr'])}" in card.inner_text()
+        assert f"AddNoise snr_db {figures(5.0)}" in card.inner_text()
+        assert card.locator("audio").count() == 3
     assert problems(page) == []
+
+
+def test_damaged_scores_of_extremes_are_said(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "damaged", samples=0)
+    (folder / "samples" / "extremes-00000300").mkdir(parents=True)
+    (folder / "samples" / "extremes-00000300" / "scores.json").write_text('{"items": [{}]}')
+    with pytest.raises(DataError, match="not the scores of a validation's extremes"):
+        write_runs(tmp_path / "page.html", [folder])
 
 
 def test_several_runs_make_one_page_here(

@@ -22,6 +22,10 @@ NARROW: dict[str, dict[str, Any]] = {
     "NCSNpp": {"channels": 8, "blocks": 1},
     "DCUNet": {"widths": [2, 2, 2, 2, 2, 2], "embedding": 8},
     "BandGRU": {"channels": 4, "hidden": 4, "blocks": 1},
+    "MPSENet": {"channels": 4, "blocks": 1, "heads": 2},
+    "GTCRN": {"dilations": [1], "dual_paths": 1},
+    "TFGridNet": {"layers": 1, "hidden": 4, "embedding": 8},
+    "TSCNet": {"channels": 4, "blocks": 1, "heads": 2},
 }
 
 

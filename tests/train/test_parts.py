@@ -20,13 +20,14 @@ from auscult.evaluate.score import Row
 from auscult.hub.bundle import read_meta
 from auscult.hub.runs import read_history
 from auscult.train.ema import Average
+from auscult.train.extremes import Judged
 from auscult.train.loop import Trainer, learning
 from auscult.train.run import RunFolder
-from auscult.train.schedule import Constant, Plateau, StepDecay, WarmupCosine
+from auscult.train.schedule import Constant, CosineRestarts, Plateau, StepDecay, WarmupCosine
 from auscult.train.settings import Optimiser, Options, Validation
 from auscult.train.setup import RunPlan, plan_run
 from auscult.train.track import Tracker
-from auscult.train.validate import Judged, Outcome
+from auscult.train.validate import Outcome
 from tests.train.runs import ADVERSARIAL, REGRESSION, SCORE, VALIDATION, recipe, write_package
 
 
@@ -54,6 +55,24 @@ class TestSchedules:
         assert schedule.factor(10, 101, []) == 1.0
         assert schedule.factor(55, 101, []) == pytest.approx(0.55)
         assert schedule.factor(100, 101, []) == pytest.approx(0.1)
+
+    def test_restarts_follow_sgdr(self) -> None:
+        """Cycles of 10, 20 and 40 steps after a warm-up of 5; as torch's scheduler, but a function of the step."""
+        schedule = CosineRestarts(period=10, multiplier=2, floor=0.1, warmup_steps=5)
+        assert [schedule.factor(s, 1, []) for s in (0, 4)] == [0.2, 1.0]
+        assert [schedule.factor(5 + s, 1, []) for s in (0, 10, 30, 70)] == [1.0] * 4
+        assert [schedule.factor(5 + s, 1, []) for s in (5, 20, 50)] == pytest.approx([0.55] * 3)
+        optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+        theirs = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimiser, T_0=10, T_mult=2, eta_min=0.1)
+        for step in range(100):
+            assert schedule.factor(5 + step, 1, []) == pytest.approx(theirs.get_last_lr()[0], abs=1e-9), step
+            optimiser.step()
+            theirs.step()
+
+    def test_restarts_of_equal_length(self) -> None:
+        schedule = CosineRestarts(period=7)
+        assert [schedule.factor(s, 1, []) for s in range(7)] == [schedule.factor(7_000 + s, 1, []) for s in range(7)]
+        assert schedule.factor(6, 1, []) == pytest.approx(0.5 * (1 + math.cos(math.pi * 6 / 7)))
 
     def test_steps(self) -> None:
         assert [StepDecay(10, 0.5).factor(s, 100, []) for s in (0, 9, 10, 25)] == [1, 1, 0.5, 0.25]
