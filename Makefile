@@ -12,7 +12,7 @@ FILE ?=
 DATA ?= data
 
 .PHONY: demo test check docs model clean bench-speed bench-net bench-cmgan bench-engine bench-loader bench-default bench-score \
-	bench-coverage bench-metrics bench-evaluate bench-report bench-tfgridnet bench-calls bench-memory
+	bench-coverage bench-metrics bench-evaluate bench-references bench-report bench-tfgridnet bench-calls bench-memory
 
 demo: $(VENV)/.demo
 ifeq ($(FILE),)
@@ -80,6 +80,9 @@ bench-metrics: $(VENV)/.dev
 
 bench-evaluate: $(VENV)/.dev
 	$(BIN)/python benchmarks/evaluate.py --data $(DATA)
+
+bench-references: $(VENV)/.dev
+	$(BIN)/python benchmarks/references.py --data $(DATA)
 
 bench-report: $(VENV)/.dev
 	$(BIN)/python benchmarks/report.py

@@ -28,6 +28,21 @@ CATALOGUE: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "TFGridNet": "auscult.nets.tfgridnet:TFGridNet",
             "TSCNet": "auscult.nets.tscnet:TSCNet",
         },
+        "condition": {"NoiseCondition": "auscult.nets.condition:NoiseCondition"},
+        "noise_encoder": {
+            "ConvStatistics": "auscult.nets.noise_encoder:ConvStatistics",
+            "LightEncoder": "auscult.nets.noise_encoder:LightEncoder",
+            "TokenEncoder": "auscult.nets.noise_encoder:TokenEncoder",
+            "PSDEncoder": "auscult.nets.noise_encoder:PSDEncoder",
+            "PretrainedEncoder": "auscult.nets.pretrained_encoder:PretrainedEncoder",
+        },
+        "injection": {
+            "Additive": "auscult.nets.injection:Additive",
+            "AdaGN": "auscult.nets.injection:AdaGN",
+            "CrossAttention": "auscult.nets.injection:CrossAttention",
+            "SpectralChannel": "auscult.nets.injection:SpectralChannel",
+            "NASEAddition": "auscult.nets.injection:NASEAddition",
+        },
         "discriminator": {"MetricDiscriminator": "auscult.nets.discriminators:MetricDiscriminator"},
         "features": {"CompressedSTFT": "auscult.features.spectral:CompressedSTFT"},
         "path": {

@@ -23,6 +23,7 @@ EXTRA_OF_MODULE = {
     "jinja2": "eval",
     "av": "codecs",
     "wandb": "wandb",
+    "transformers": "text",
     "pyroomacoustics": "rooms",
     "onnx": "dev",
     "onnxscript": "dev",

@@ -75,7 +75,7 @@ def costs(repeats: int) -> None:
     inputs, t = torch.randn(1, 2, 256, FRAMES, dtype=torch.complex64), torch.tensor([0.5])
     calls = [recipe.plan(yaml.safe_load(sampler), Sampler, "sampler").build().calls for sampler in SAMPLERS]
     counts = sorted(set(calls), reverse=True)
-    print("| NCSN++ 65.6 M | seconds a call, a second of audio | " + " | ".join(f"{n} calls" for n in counts) + " |")
+    print("\n| NCSN++ 65.6 M | seconds a call, a second of audio | " + " | ".join(f"{n} calls" for n in counts) + " |")
     print("|---" * (2 + len(counts)) + "|")
     for precision in PRECISIONS:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
@@ -105,21 +105,28 @@ def quality(run: str, folder: Path, items: int) -> None:
         f"\n{items} items of {len(np.unique(speakers))} speakers, {length_s:.0f} s, {torch.get_num_threads()} threads\n"
     )
     print(
-        "| sampler | precision | calls | real-time factor | " + " | ".join(f"{m} | against 60 calls" for m in STANDARD)
+        "| sampler | precision | calls | real-time factor | "
+        + " | ".join(f"{m} | against 60 calls" for m in STANDARD)
+        + " |"
     )
     print("|---" * (4 + 2 * len(STANDARD)) + "|")
     for row in rows:
-        cells = [row.sampler.strip("{}"), row.precision, str(row.calls), f"{sum(row.elapsed_s) / length_s:.3f}"]
+        cells = [
+            row.sampler.strip("{}").removeprefix("type: "),
+            row.precision,
+            str(row.calls),
+            f"{sum(row.elapsed_s) / length_s:.3f}",
+        ]
         for metric in STANDARD:
             values = row.of(metric)
-            cells += [cell(values, speakers), cell(values - rows[0].of(metric), speakers)]
+            cells += [cell(values, speakers), cell(values - rows[0].of(metric), speakers, "+")]
         print("| " + " | ".join(cells) + " |")
 
 
-def cell(values: ndarray, speakers: ndarray) -> str:
-    """``+0.031 [-0.002, +0.065]``."""
+def cell(values: ndarray, speakers: ndarray, sign: str = "-") -> str:
+    """``1.395 [1.273, 1.538]``; with ``sign="+"`` every sign is shown."""
     low, high = interval(values, speakers)
-    return f"{values.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"{values.mean():{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
 
 
 def main() -> None:

@@ -60,6 +60,9 @@ def enhance(
     chunk_s: Annotated[float, typer.Option(help="Chunk length for models that need whole signals, seconds.")] = 10.0,
     overlap_s: Annotated[float, typer.Option(help="Overlap of chunks, cross-faded, seconds.")] = 1.0,
     precision: Annotated[Precision, typer.Option(help="bf16: faster for models of whole signals.")] = Precision.fp32,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Let torch compile the nets: slow to start, for long work on GPUs.")
+    ] = False,
     trust: Trust = None,
     json: Json = False,
 ) -> None:
@@ -80,7 +83,7 @@ def enhance(
 
     jobs = plan(inputs, output)
     cut = Cut(chunk_s, overlap_s)
-    restorer = load(model, device, trust or (), settings or (), weights.value, cut, precision.value)
+    restorer = load(model, device, trust or (), settings or (), weights.value, cut, precision.value, compile)
     choices = Settings(strength, seed, on_clip.value)
     outcomes = []
     with _Progress(len(jobs), quiet=json) as progress:

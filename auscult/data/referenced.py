@@ -33,9 +33,10 @@ class Referenced(PairSource):
         source: gives items of at least ``crop_s``, for disjoint references longer by the longest of them.
         crop_s: length of what is to be restored, taken from the start or the end of an item; None: whole items.
         duration_s: the reference's length is drawn between these; equal ones fix it.
-        origin: ``disjoint``: noisy - clean beside the crop; where too little is left, of another file of the same
-            type of noise, told at the level of this one. ``overlapping``: noisy - clean within the crop (the target
-            leaks; for ablations only). ``noise_only:auto|vad|energy``: a stretch of the noisy item without speech
+        origin: ``disjoint``: noisy - clean beside the crop; where too little is left, or a short noise was looped
+            (beside the crop the same noise again), of another file of the same type of noise, at the level of this
+            one. ``overlapping``: noisy - clean within the crop (the target leaks; for ablations only).
+            ``noise_only:auto|vad|energy``: a stretch of the noisy item without speech
             (:func:`auscult.data.references.from_noisy`). ``none``.
 
     Items of which no reference can be had have none, and say so in their provenance. Each pair carries the
@@ -111,7 +112,7 @@ class Referenced(PairSource):
             return self._stretch(whole, start, min(end, _heard(whole)), duration, key, {"origin": "overlapping"})
         before, after = (0, start), (end, _heard(whole))
         begin, stop = before if start > after[1] - after[0] else after
-        found = self._stretch(whole, begin, stop, duration, key, {"origin": "disjoint"})
+        found = None if _looped(whole) else self._stretch(whole, begin, stop, duration, key, {"origin": "disjoint"})
         return found or self._of_another(item, index, duration, key)
 
     def _of_another(self, item: Pair, index: int, duration: int, key: Key) -> Reference | None:
@@ -136,6 +137,11 @@ class Referenced(PairSource):
         piece = slice(begin, begin + length)
         noise = pair.noisy[:, piece] - pair.clean[:, piece]
         return Reference.of(noise, {**origin, **located(begin, length, self.rate_hz)})
+
+
+def _looped(pair: Pair) -> bool:
+    """Whether a noise was repeated to fill the item."""
+    return any(part.get("looped") for one in pair.provenance for part in one.get("sources", ()))
 
 
 def _heard(pair: Pair) -> int:

@@ -48,7 +48,8 @@ class AddNoise(Degradation):
             index = int(rng.integers(len(bank)))
             start = int(rng.integers(max(1, _offsets(bank.samples(index), samples))))
             below_db = uniform(rng, (0.0, self.spread_db)) if parts else 0.0
-            parts.append({"index": index, **bank.describe(index), "start": start, "below_db": below_db})
+            part = {"index": index, **bank.describe(index), "start": start, "below_db": below_db}
+            parts.append({**part, "looped": start + samples > bank.samples(index)})
         return {"snr_db": uniform(rng, self.snr_db), "bank": self.bank, "level": self.level, "sources": parts}
 
     def apply(self, signal: Signal, drawn: Drawn, banks: Banks) -> Signal:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from auscult.data.pairs import PairBatch
 from auscult.degrade.base import Drawn
-from auscult.errors import RecipeError
+from auscult.errors import RecipeError, RestorationError
 from auscult.features.frames import FrameStep
 from auscult.features.normalise import Normalise, Statistics
 from auscult.features.spectral import CompressedSTFT
@@ -24,6 +25,9 @@ from auscult.rng import Draws
 
 Nets = Mapping[str, nn.Module]
 Waves = Float[Tensor, "B C T"]
+Conditions = Mapping[str, Tensor]
+"""What a restoration is told beside the noisy signal, an axis of items first."""
+NO_CONDITIONS: Conditions = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class Method(ABC):
     turns: ClassVar[tuple[str, ...]] = ("net",)
     generative: ClassVar[bool] = False
     """Whether restoration draws random numbers, so that another seed gives another answer."""
+    conditions: tuple[str, ...] = ()
+    """The names of what restoration may be told beside the noisy signal."""
     rate_hz: int
     normalise: Normalise
 
@@ -94,8 +100,12 @@ class Method(ABC):
         """The loss of a turn, each part a mean over items."""
 
     @abstractmethod
-    def restore(self, nets: Nets, noisy: Waves, draws: Draws) -> Waves:
-        """Restore normalised waves of equal length; an item's answer does not depend on its neighbours."""
+    def restore(self, nets: Nets, noisy: Waves, draws: Draws, conditions: Conditions = NO_CONDITIONS) -> Waves:
+        """Restore normalised waves of equal length; an item's answer does not depend on its neighbours.
+
+        Raises:
+            RestorationError: conditions that the method does not take.
+        """
 
     def rated(self, nets: Nets, clean: Waves, candidate: Waves) -> Float[Tensor, " B"] | None:
         """What its discriminator says of normalised candidates against the clean ones; None: it has none."""
@@ -104,6 +114,29 @@ class Method(ABC):
     def frame_step(self, nets: Nets) -> FrameStep | None:
         """For causal methods, the net frame by frame; None where whole signals are needed."""
         return None
+
+
+def check_unconditional(nets: Iterable[nn.Module], method: str) -> None:
+    """Refuse nets with a condition, in methods that could not tell them anything.
+
+    Raises:
+        RecipeError: a net has one.
+    """
+    if any(getattr(net, "cond", None) is not None for net in nets):
+        raise RecipeError(f"{method} tells its nets nothing beside the spectra: set cond to null, or use ScoreModel")
+
+
+def refuse_conditions(conditions: Conditions, method: Method) -> None:
+    """Say that a restoration would not heed what it is told.
+
+    Raises:
+        RestorationError: it is told something.
+    """
+    if conditions:
+        raise RestorationError(
+            f"this {type(method).__name__} knows no conditions, and was told {', '.join(conditions)}: "
+            "restore without, or with a model that was trained with them"
+        )
 
 
 def check_grid(net: nn.Module, features: CompressedSTFT, frame_grid: int) -> None:

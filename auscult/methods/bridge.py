@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from auscult.bounds import Positive
-from auscult.methods.parametrisation import Parametrisation, beside
+from auscult.methods.parametrisation import Net, Parametrisation, beside
 from auscult.paths.base import LinearPath, Prediction, Times, times
 from auscult.shapes import bcast
 
@@ -30,7 +30,7 @@ class BridgeResidual(Parametrisation):
     sigma_noise: Positive = 0.342
 
     def predict(
-        self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
+        self, net: Net, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
     ) -> Prediction:
         last = times(1.0, x).to(t.dtype)
         inputs = beside(bcast(self._scale(path, t), x) * x, anchor, condition, bcast(self._scale(path, last), x))

@@ -23,7 +23,17 @@ from auscult.features.normalise import Normalise
 from auscult.features.spectral import CompressedSTFT, magnitude
 from auscult.losses.base import Loss, SpectrumLoss, WaveLoss
 from auscult.losses.spectral import ComplexError
-from auscult.methods.base import Batch, Method, Nets, Waves, check_transform
+from auscult.methods.base import (
+    NO_CONDITIONS,
+    Batch,
+    Conditions,
+    Method,
+    Nets,
+    Waves,
+    check_transform,
+    check_unconditional,
+    refuse_conditions,
+)
 from auscult.methods.labels import Label, Labelling, answered
 from auscult.methods.notes import gain
 from auscult.rng import Draws
@@ -76,6 +86,7 @@ class MetricGAN(Method):
         reanalysed: bool = False,
         reproduce_published_level_defect: bool = False,
     ):
+        check_unconditional([net], "MetricGAN")
         check_transform(net, features, rate_hz)
         if not spectrum_losses and not losses:
             raise RecipeError("spectrum_losses, losses: at least one is needed beside the discriminator")
@@ -106,7 +117,8 @@ class MetricGAN(Method):
             return self._of_net(nets["discriminator"], batch, shared)
         return self._of_discriminator(nets["discriminator"], shared)
 
-    def restore(self, nets: Nets, noisy: Waves, draws: Draws) -> Waves:
+    def restore(self, nets: Nets, noisy: Waves, draws: Draws, conditions: Conditions = NO_CONDITIONS) -> Waves:
+        refuse_conditions(conditions, self)
         features = self.features.to(noisy.device)
         return features.decode(nets["net"](features.encode(noisy)), noisy.shape[-1])
 

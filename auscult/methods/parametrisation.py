@@ -7,16 +7,19 @@ samplers read any of them as the score or the clean estimate they need.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from auscult.bounds import Positive
 from auscult.paths.base import LinearPath, Prediction, Times
 from auscult.shapes import bcast
 
+Net = Callable[[Tensor, Times], Tensor]
+"""(inputs [B, maps, F, N], t or what stands for it [B]) -> output [B, 1, F, N]: a net, with all else it is told."""
 NetworkScaling = Literal["none", "1/sigma", "1/t"]
 InputScale = Literal["1", "edm"]
 OutputScale = Literal["1", "sigma", "1/sigma", "edm"]
@@ -28,7 +31,7 @@ class Parametrisation(ABC):
 
     @abstractmethod
     def predict(
-        self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
+        self, net: Net, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
     ) -> Prediction:
         """Call ``net`` on [x_t, condition] and say what its output predicts.
 
@@ -41,7 +44,7 @@ class NegativeScore(Parametrisation):
     """score = -F(x_t, y, t): SGMSE+ with NCSN++ v1 or 48k, whose nets divide by t themselves."""
 
     def predict(
-        self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
+        self, net: Net, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
     ) -> Prediction:
         return Prediction(path, x, anchor, t, "score", -net(beside(x, anchor, condition), t))
 
@@ -59,13 +62,13 @@ class Scaling:
     network: NetworkScaling = "none"
     sigma_data: Positive = 0.1
 
-    def __call__(self, net: nn.Module, x: Tensor, condition: Tensor, t: Times, path: LinearPath) -> Tensor:
+    def __call__(self, net: Net, x: Tensor, condition: Tensor, t: Times, path: LinearPath) -> Tensor:
         """c_skip x_t + c_out F."""
         sigma = path.std(t)
         output = self.net_output(net, x, condition, t, sigma) * bcast(self._out(sigma), x)
         return output + bcast(self._skip(sigma), x) * x if self.c_skip == "edm" else output
 
-    def net_output(self, net: nn.Module, x: Tensor, condition: Tensor, t: Times, sigma: Times) -> Tensor:
+    def net_output(self, net: Net, x: Tensor, condition: Tensor, t: Times, sigma: Times) -> Tensor:
         """F, with the input and network scalings alone."""
         inputs = torch.cat([x, condition], dim=1)
         if self.c_in == "edm":
@@ -91,7 +94,7 @@ class ScaledScore(Parametrisation):
     scaling: Scaling = Scaling()
 
     def predict(
-        self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
+        self, net: Net, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
     ) -> Prediction:
         output = self.scaling(net, x, anchor if condition is None else condition, t, path)
         return Prediction(path, x, anchor, t, "score", output)
@@ -104,7 +107,7 @@ class Denoiser(Parametrisation):
     scaling: Scaling = Scaling()
 
     def predict(
-        self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
+        self, net: Net, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
     ) -> Prediction:
         output = self.scaling.net_output(net, x, anchor if condition is None else condition, t, path.std(t))
         return Prediction(path, x, anchor, t, "mean", output)
@@ -117,7 +120,7 @@ class DataPrediction(Parametrisation):
     scaling: Scaling = Scaling()
 
     def predict(
-        self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
+        self, net: Net, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
     ) -> Prediction:
         output = self.scaling(net, x, anchor if condition is None else condition, t, path)
         return Prediction(path, x, anchor, t, "clean", output)
@@ -139,7 +142,7 @@ class Residual(Parametrisation):
     anchor_rms: Positive = 0.1
 
     def predict(
-        self, net: nn.Module, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
+        self, net: Net, x: Tensor, anchor: Tensor, t: Times, path: LinearPath, condition: Tensor | None = None
     ) -> Prediction:
         u = path.clean_from_mean(x, anchor, t) - anchor
         s = path.std(t) / path.clean_weight(t)

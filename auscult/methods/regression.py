@@ -16,7 +16,18 @@ from auscult.features.frames import FrameStep
 from auscult.features.normalise import Normalise
 from auscult.features.spectral import CompressedSTFT, pad_frames
 from auscult.losses.base import Loss, WaveLoss
-from auscult.methods.base import Batch, Method, Nets, Waves, check_grid, check_transform
+from auscult.methods.base import (
+    NO_CONDITIONS,
+    Batch,
+    Conditions,
+    Method,
+    Nets,
+    Waves,
+    check_grid,
+    check_transform,
+    check_unconditional,
+    refuse_conditions,
+)
 from auscult.methods.notes import gain
 from auscult.nets.streaming import StreamingNet
 from auscult.rng import Draws
@@ -40,6 +51,7 @@ class Regression(Method):
     ):
         if not losses:
             raise RecipeError("losses: at least one is needed to train by")
+        check_unconditional([net], "Regression")
         check_transform(net, features, rate_hz)
         check_grid(net, features, frame_grid)
         self._net, self.features, self._losses = net, features, losses
@@ -55,7 +67,8 @@ class Regression(Method):
         losses = [loss(shared, batch.clean) for loss in self._losses]
         return Loss.joined(losses, estimate=shared, notes={"gain": gain(shared, batch.clean)})
 
-    def restore(self, nets: Nets, noisy: Waves, draws: Draws) -> Waves:
+    def restore(self, nets: Nets, noisy: Waves, draws: Draws, conditions: Conditions = NO_CONDITIONS) -> Waves:
+        refuse_conditions(conditions, self)
         return self._estimate(nets["net"], noisy)
 
     def frame_step(self, nets: Nets) -> FrameStep | None:

@@ -12,10 +12,20 @@ from auscult.bounds import Count, NotNegative, Time
 from auscult.features.normalise import Normalise
 from auscult.features.spectral import CompressedSTFT, Padding
 from auscult.losses.base import Loss
-from auscult.methods.base import Batch, Method, Nets, Waves, check_grid
+from auscult.methods.base import (
+    NO_CONDITIONS,
+    Batch,
+    Conditions,
+    Method,
+    Nets,
+    Waves,
+    check_grid,
+    check_unconditional,
+    refuse_conditions,
+)
 from auscult.methods.objective import Objective, ScoreMatching, energy
 from auscult.methods.parametrisation import NegativeScore, Parametrisation
-from auscult.methods.score import Conditions, Diffused, ScoreModel, Spectrum
+from auscult.methods.score import Diffused, ScoreModel, Sources, Spectrum
 from auscult.paths.base import LinearPath
 from auscult.rng import Draws
 from auscult.samplers.base import Sampler
@@ -74,6 +84,7 @@ class StoRM(Method):
         frame_grid: Count = 64,
         padding: Padding = "zero",
     ):
+        check_unconditional([denoiser, net], "StoRM")
         check_grid(denoiser, features, frame_grid)
         diffusion = (parametrisation, objective, sampler, rate_hz, normalise, t_eps, frame_grid, padding)
         self._score = ScoreModel(net, features, path, *diffusion)
@@ -97,7 +108,8 @@ class StoRM(Method):
         own = Loss({"predictor": error.mean()}, {"predictor": self._denoiser_weight})
         return Loss.joined([own, self._score_loss(nets["net"], shared.example, batch)]) if self._joint else own
 
-    def restore(self, nets: Nets, noisy: Waves, draws: Draws) -> Waves:
+    def restore(self, nets: Nets, noisy: Waves, draws: Draws, conditions: Conditions = NO_CONDITIONS) -> Waves:
+        refuse_conditions(conditions, self)
         y = self._score.encode(noisy)
         estimate = y if self._mode == "score-only" else nets["denoiser"](y)
         if self._mode != "denoiser-only":
@@ -108,7 +120,7 @@ class StoRM(Method):
         loss = self._score.compared(net, example, batch.clean)
         return Loss(loss.parts, {name: self._score_weight * weight for name, weight in loss.weights.items()})
 
-    def _beside(self, noisy: Spectrum, estimate: Spectrum) -> Conditions:
+    def _beside(self, noisy: Spectrum, estimate: Spectrum) -> Sources:
         if self._condition == "both":
             return torch.cat([noisy, estimate], dim=1)
         return noisy if self._condition == "noisy" else estimate

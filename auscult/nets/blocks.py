@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from auscult.nets.sites import Context
+
 Map = Float[Tensor, "B _ _ _"]
 """[B, channels, F, N]; blocks change channels and resolution, never the batch."""
-Embedding = Float[Tensor, "B D"] | None
-"""Of the time, or None in nets that know no time."""
 Resample = Literal["none", "down", "up"]
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
@@ -58,13 +58,18 @@ def _fir(x: Map) -> Float[Tensor, "C 1 4 4"]:
     return torch.outer(taps, taps).expand(x.shape[1], 1, 4, 4).contiguous()
 
 
-def activated(norm: nn.Module, x: Map) -> Map:
+def activated(normalised: Map) -> Map:
     """SiLU of a normalised map; in place where no gradient needs what is overwritten, as fresh memory costs more."""
-    return F.silu(norm(x), inplace=not torch.is_grad_enabled())
+    return F.silu(normalised, inplace=not torch.is_grad_enabled())
 
 
 class ResBlock(nn.Module):
-    """BigGAN residual block, optionally resampling; the time embedding (if its width is not 0) shifts the middle."""
+    """BigGAN residual block, optionally resampling; the time embedding (if its width is not 0) shifts the middle.
+
+    ``place`` is its number among the blocks of its net.
+    """
+
+    place = 0
 
     def __init__(self, width_in: int, width: int, embedding: int, resample: Resample = "none", dropout: float = 0.0):
         super().__init__()
@@ -77,11 +82,13 @@ class ResBlock(nn.Module):
         self.conv_out = conv3(width, width, scale=0.0)
         self.skip = nn.Identity() if width_in == width and resample == "none" else conv1(width_in, width)
 
-    def forward(self, x: Map, embedding: Embedding) -> Map:
-        h = self.conv_in(self.resample(activated(self.norm_in, x)))
-        if self.shift is not None and embedding is not None:
-            h.add_(self.shift(F.silu(embedding))[:, :, None, None])
-        h = self.dropout(activated(self.norm_out, h))  # named h: the map before it is freed here
+    def forward(self, x: Map, context: Context) -> Map:
+        h = self.conv_in(self.resample(activated(self.norm_in(x))))
+        if self.shift is not None and context.time is not None:
+            h.add_(self.shift(F.silu(context.time))[:, :, None, None])
+        h = self.norm_out(h)  # named h: the map before it is freed here
+        h = context.at("norm", h, self.place)
+        h = self.dropout(activated(h))
         h = self.conv_out(h)
         return h.add_(self.skip(self.resample(x))).mul_(math.sqrt(0.5))
 

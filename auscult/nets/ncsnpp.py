@@ -7,6 +7,8 @@ attention in the levels, division after the output layer) and the smaller nets o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -17,7 +19,6 @@ from torch import Tensor, nn
 from auscult.bounds import Count, Decay
 from auscult.nets.blocks import (
     Attention,
-    Embedding,
     Join,
     Map,
     ResBlock,
@@ -29,6 +30,9 @@ from auscult.nets.blocks import (
     fir_up,
     group_norm,
 )
+from auscult.nets.condition import NoiseCondition
+from auscult.nets.reference import Encoded
+from auscult.nets.sites import Context, Sizes
 from auscult.shapes import bcast
 
 TimeScaling = Literal["none", "before_output", "after_output"]
@@ -45,9 +49,9 @@ STORM_PREDICTOR: dict[str, Any] = {**STORM, "time_scaling": "none", "timed": Fal
 class NCSNpp(nn.Module):
     """U-Net with input and output pyramids over compressed complex spectra.
 
-    ``forward(inputs, t)``: ``inputs`` are ``sources`` complex maps [B, sources, F, N] (x_t first, then y), ``t`` is
-    one time an item (not needed with ``timed=False``); returns one complex map [B, 1, F, N]. F and N must be
-    multiples of ``grid``.
+    ``forward(inputs, t, told)``: ``inputs`` are ``sources`` complex maps [B, sources, F, N] (x_t first, then y), ``t``
+    is one time an item (not needed with ``timed=False``), ``told`` is what ``cond`` made of a noise reference; returns
+    one complex map [B, 1, F, N]. F and N must be multiples of ``grid``.
 
     Args:
         channels: width of the first level.
@@ -60,9 +64,11 @@ class NCSNpp(nn.Module):
         time_scaling: where the output is divided by t.
         sources: complex input maps.
         timed: False leaves the time embedding out: a net that maps spectra in one call.
+        cond: a noise condition. Its parameters, ``cond.*``, come on top of the others, and have no effect at first.
 
     Raises:
         ValueError: a division by t without a time.
+        RecipeError: a condition whose parts do not fit.
     """
 
     def __init__(
@@ -79,6 +85,7 @@ class NCSNpp(nn.Module):
         fourier_scale: float = 16.0,
         dropout: Decay = 0.0,
         timed: bool = True,
+        cond: NoiseCondition | None = None,
     ):
         super().__init__()
         if not timed and time_scaling != "none":
@@ -89,6 +96,9 @@ class NCSNpp(nn.Module):
         widths = [channels * m for m in multipliers]
         attends = [bins >> level in attention_heights for level in range(len(widths))]
         deepest, embedding = len(widths) - 1, 4 * channels if timed else 0
+        sizes = sizes_of(channels, widths, blocks, bins, embedding, pyramid)
+        if cond is not None:
+            cond.check(sizes)
 
         self.time = TimeEmbedding(channels, fourier_scale) if timed else None
         self.stem = conv3(real, channels)
@@ -96,7 +106,8 @@ class NCSNpp(nn.Module):
         skips = [channels]
         for level, (before, width) in enumerate(pairwise([channels, *widths])):
             shrink = level < deepest
-            self.down.append(Encoder(before, width, embedding, blocks, attends[level], shrink, pyramid, real, dropout))
+            down = Encoder(level, before, width, embedding, blocks, attends[level], shrink, pyramid, real, dropout)
+            self.down.append(down)
             skips += [width] * (blocks + shrink)
         self.middle = Middle(widths[-1], embedding, dropout)
         self.up = nn.ModuleList()
@@ -104,29 +115,41 @@ class NCSNpp(nn.Module):
         for level in range(deepest, -1, -1):
             joined = [skips.pop() for _ in range(blocks + 1)]
             tap = real if pyramid or level == 0 else 0
-            up = Decoder(below, widths[level], embedding, joined, attends[level], level > 0, tap, dropout)
+            place = 2 * deepest + 1 - level
+            up = Decoder(place, below, widths[level], embedding, joined, attends[level], level > 0, tap, dropout)
             self.up.append(up)
             below = widths[level]
         self.output = nn.Conv2d(real, 2, 1)
+        for place, block in enumerate(part for part in self.modules() if isinstance(part, ResBlock)):
+            block.place = place
+        self.cond = cond
+        if cond is not None:
+            cond.attach(sizes)
         channels_last(self)
 
     def forward(
-        self, inputs: Complex[Tensor, "B sources F N"], t: Float[Tensor, " B"] | None = None
+        self,
+        inputs: Complex[Tensor, "B sources F N"],
+        t: Float[Tensor, " B"] | None = None,
+        told: Encoded | None = None,
     ) -> Complex[Tensor, "B 1 F N"]:
         if inputs.shape[2] % self.grid or inputs.shape[3] % self.grid:
             raise ValueError(f"bins and frames must be multiples of {self.grid}, the input is {tuple(inputs.shape)}")
+        context = self._context(told, inputs.shape[3])
+        inputs = context.at("input", inputs)
         x = torch.view_as_real(inputs).permute(0, 1, 4, 2, 3).flatten(1, 2)
         x = x.contiguous(memory_format=torch.channels_last)
         x = x if self.centered else 2.0 * x - 1.0
-        embedding = self._embedding(t)
+        if (time := self._embedding(t)) is not None:
+            context = replace(context, time=context.at("time", time))
 
-        maps = [self.stem(x)]
+        maps = [context.at("entry", self.stem(x))]
         for encoder in self.down:
-            x = encoder(maps, x, embedding)
-        maps.append(self.middle(maps[-1], embedding))
+            x = encoder(maps, x, context)
+        maps.append(self.middle(maps[-1], context))
         total: Map | None = None
         for decoder in self.up:
-            total = decoder(maps, total, embedding)
+            total = decoder(maps, total, context)
         assert total is not None
 
         out = total.float()
@@ -137,7 +160,14 @@ class NCSNpp(nn.Module):
             out = out / bcast(t, out)
         return torch.view_as_complex(out.permute(0, 2, 3, 1).contiguous())[:, None]
 
-    def _embedding(self, t: Float[Tensor, " B"] | None) -> Embedding:
+    def _context(self, told: Encoded | None, frames: int) -> Context:
+        if self.cond is None and told is None:
+            return Context()
+        if self.cond is None or told is None:
+            raise ValueError("a net is told of a noise (told) if, and only if, it has a noise condition (cond)")
+        return Context(injections=self.cond.prepared(told, frames))
+
+    def _embedding(self, t: Float[Tensor, " B"] | None) -> Float[Tensor, "B D"] | None:
         if self.time is None:
             return None
         if t is None:
@@ -145,11 +175,30 @@ class NCSNpp(nn.Module):
         return self.time(t)
 
 
+def sizes_of(stem: int, widths: Sequence[int], blocks: int, bins: int, embedding: int, pyramid: bool) -> Sizes:
+    """What a condition must fit: residual blocks, entries of the input and ends of levels, in their order."""
+    deepest = len(widths) - 1
+    down = [width for level, width in enumerate(widths) for _ in range(blocks + (level < deepest))]
+    up = [widths[level] for level in range(deepest, -1, -1) for _ in range(blocks + 1 + (level > 0))]
+    levels = [(bins >> level, width) for level, width in enumerate(widths)]
+    return Sizes(
+        bins=bins,
+        embedding=embedding,
+        entries=(stem, *(widths[:-1] if pyramid else ())),
+        blocks=(*down, widths[-1], widths[-1], *up),
+        levels=(*levels, *levels[::-1]),
+    )
+
+
 class Encoder(nn.Module):
-    """One level on the way down: residual blocks (with attention), halving, and the input pyramid joining in."""
+    """One level on the way down: residual blocks (with attention), halving, and the input pyramid joining in.
+
+    ``place`` is its number among the levels, those on the way up counted after those on the way down.
+    """
 
     def __init__(
         self,
+        place: int,
         before: int,
         width: int,
         embedding: int,
@@ -161,20 +210,22 @@ class Encoder(nn.Module):
         dropout: float,
     ):
         super().__init__()
+        self.place = place
         widths = [before] + [width] * (blocks - 1)
         self.blocks = nn.ModuleList(ResBlock(w, width, embedding, dropout=dropout) for w in widths)
         self.attentions = nn.ModuleList(Attention(width) if attends else nn.Identity() for _ in widths)
         self.shrink = ResBlock(width, width, embedding, "down", dropout) if shrink else None
         self.join = Join(real, width) if shrink and pyramid else None
 
-    def forward(self, maps: Stack, x: Map, embedding: Embedding) -> Map:
+    def forward(self, maps: Stack, x: Map, context: Context) -> Map:
         for block, attention in zip(self.blocks, self.attentions, strict=True):
-            maps.append(attention(block(maps[-1], embedding)))
+            maps.append(attention(block(maps[-1], context)))
+        maps.append(context.at("level", maps.pop(), self.place))
         if self.shrink is not None:
-            h = self.shrink(maps[-1], embedding)
+            h = self.shrink(maps[-1], context)
             if self.join is not None:
                 x = fir_down(x)
-                h = self.join(h, x)
+                h = context.at("entry", self.join(h, x), self.place + 1)  # the stem is the first entry
             maps.append(h)
         return x
 
@@ -188,8 +239,8 @@ class Middle(nn.Module):
         self.attention = Attention(width)
         self.block_out = ResBlock(width, width, embedding, dropout=dropout)
 
-    def forward(self, h: Map, embedding: Embedding) -> Map:
-        return self.block_out(self.attention(self.block_in(h, embedding)), embedding)
+    def forward(self, h: Map, context: Context) -> Map:
+        return self.block_out(self.attention(self.block_in(h, context)), context)
 
 
 class Decoder(nn.Module):
@@ -197,6 +248,7 @@ class Decoder(nn.Module):
 
     def __init__(
         self,
+        place: int,
         below: int,
         width: int,
         embedding: int,
@@ -207,6 +259,7 @@ class Decoder(nn.Module):
         dropout: float,
     ):
         super().__init__()
+        self.place = place
         widths = [below] + [width] * (len(joined) - 1)
         self.blocks = nn.ModuleList(
             ResBlock(w + skip, width, embedding, dropout=dropout) for w, skip in zip(widths, joined, strict=True)
@@ -216,13 +269,14 @@ class Decoder(nn.Module):
         self.tap = conv3(width, tap, scale=0.0) if tap else None
         self.grow = ResBlock(width, width, embedding, "up", dropout) if grow else None
 
-    def forward(self, maps: Stack, total: Map | None, embedding: Embedding) -> Map | None:
+    def forward(self, maps: Stack, total: Map | None, context: Context) -> Map | None:
         for block in self.blocks:
-            maps.append(block(torch.cat([maps.pop(), maps.pop()], dim=1), embedding))
+            maps.append(block(torch.cat([maps.pop(), maps.pop()], dim=1), context))
         maps.append(self.attention(maps.pop()))
+        maps.append(context.at("level", maps.pop(), self.place))
         if self.tap is not None and self.tap_norm is not None:
-            here = self.tap(activated(self.tap_norm, maps[-1]))
+            here = self.tap(activated(self.tap_norm(maps[-1])))
             total = here if total is None else here.add_(fir_up(total))
         if self.grow is not None:
-            maps.append(self.grow(maps.pop(), embedding))
+            maps.append(self.grow(maps.pop(), context))
         return total

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,9 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from auscult.allocator import keep_freed_memory
+from auscult.audio.resample import fit_length
 from auscult.errors import CheckpointError, RecipeError, RestorationError, need
 from auscult.features.frames import FrameStep
 from auscult.features.normalise import Normalise
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from auscult.restore.engine import Restorer
 
 BUILT_IN = "default"
+BUCKETS = 4
+"""Lengths that compiled nets are called with: a chunk, its half, quarter and eighth."""
 Precision = Literal["fp32", "bf16"]
 
 
@@ -74,7 +77,11 @@ class Cut:
 
 
 class ChunkModel(Model):
-    """A method that needs whole signals: overlapping chunks, cross-faded."""
+    """A method that needs whole signals: overlapping chunks, cross-faded.
+
+    ``compile`` has torch compile the nets, once for each length they meet; so that these are few, shorter signals are
+    extended by silence to one of them.
+    """
 
     def __init__(
         self,
@@ -84,11 +91,13 @@ class ChunkModel(Model):
         device: str,
         cut: Cut,
         precision: Precision,
+        compile: bool = False,
     ):
         self.name, self.rate_hz, self.normalise = name, method.rate_hz, method.normalise
         self._method, self._device = method, device
-        self._nets, self._precision = nets, precision
+        self._nets, self._precision = _compiled(nets, device) if compile else nets, precision
         self._chunk, self._overlap = samples(cut.chunk_s, self.rate_hz), samples(cut.overlap_s, self.rate_hz)
+        self._lengths = [self._chunk // 2**i for i in reversed(range(BUCKETS))] if compile else []
 
     def stream(self, keys: Sequence[Key]) -> Stream:
         def restore(wave: Wave, index: int) -> Wave:
@@ -96,9 +105,11 @@ class ChunkModel(Model):
 
             half = torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=self._precision == "bf16")
             with torch.inference_mode(), half:
-                noisy = torch.from_numpy(np.ascontiguousarray(wave[:, None])).to(self._device)
+                length = next((length for length in self._lengths if length >= wave.shape[1]), wave.shape[1])
+                noisy = torch.from_numpy(fit_length(wave, length)[:, None].copy()).to(self._device)
                 draws = Draws.of(key.child(index) for key in keys)
-                return self._method.restore(self._nets, noisy, draws).float().cpu().numpy()[:, 0]
+                restored = self._method.restore(self._nets, noisy, draws).float().cpu().numpy()
+                return restored[:, 0, : wave.shape[1]]
 
         return ChunkStream(restore, self._chunk, self._overlap, len(keys))
 
@@ -111,6 +122,7 @@ def load(
     weights: Weights = "auto",
     cut: Cut = Cut(),
     precision: Precision = "fp32",
+    compile: bool = False,
 ) -> Restorer:
     """Open a model for restoration.
 
@@ -122,21 +134,27 @@ def load(
         weights: averaged (``ema``) or raw (``net``) weights; ``auto`` takes averaged ones where there are any.
         cut: how signals are cut for models that need whole ones.
         precision: ``bf16`` computes nets of whole signals in half precision (faster, slightly different).
+        compile: have torch compile nets of whole signals; minutes at first, worth it for long work on a GPU.
 
     Raises:
         CheckpointError, TrustError, RecipeError, MissingExtra: as the file at hand gives cause.
+        RestorationError: nothing to compile, or nothing to compile with.
     """
     from auscult.restore.engine import Restorer
 
     if str(model) == BUILT_IN:
         refuse_settings(overrides)
+        if compile:
+            raise RestorationError(
+                "the built-in model runs on onnxruntime, which compiles it already; leave --compile out"
+            )
         return Restorer(built_in())
     path = checkpoint_of(Path(model))
     need("torch", f"the model {path.name}")
     from auscult.hub.opening import open_method
 
     method, nets, _ = open_method(path, trust, overrides, weights)
-    return Restorer(model_of(path.stem, method, nets, pick_device(device), cut, precision))
+    return Restorer(model_of(path.stem, method, nets, pick_device(device), cut, precision, compile))
 
 
 def refuse_settings(overrides: Sequence[str]) -> None:
@@ -171,7 +189,13 @@ def checkpoint_of(path: Path) -> Path:
 
 
 def model_of(
-    name: str, method: Method, nets: Nets, device: str, cut: Cut = Cut(), precision: Precision = "fp32"
+    name: str,
+    method: Method,
+    nets: Nets,
+    device: str,
+    cut: Cut = Cut(),
+    precision: Precision = "fp32",
+    compile: bool = False,
 ) -> Model:
     """A method and its nets as a model, frame by frame if it is causal: what validation restores with, too."""
     for net in nets.values():
@@ -179,8 +203,24 @@ def model_of(
     if device == "cpu":
         keep_freed_memory()
     if (step := method.frame_step(nets)) is not None:
+        if compile:
+            raise RestorationError(f"{name} restores frame by frame; --compile is for models of whole signals")
         return FrameModel(name, method.rate_hz, step, method.normalise)
-    return ChunkModel(name, method, nets, device, cut, precision)
+    return ChunkModel(name, method, nets, device, cut, precision, compile)
+
+
+def _compiled(nets: Nets, device: str) -> Nets:
+    """The nets, to be compiled when they meet a length for the first time.
+
+    Raises:
+        RestorationError: the CPU's code needs a C++ compiler, and there is none.
+    """
+    import torch
+
+    compiler = os.environ.get("CXX", "g++")
+    if device == "cpu" and shutil.which(compiler) is None:
+        raise RestorationError(f"--compile needs a C++ compiler on the CPU, '{compiler}' is not there; leave it out")
+    return {name: torch.compile(net, dynamic=False) for name, net in nets.items()}
 
 
 def pick_device(device: str) -> str:

@@ -120,6 +120,14 @@ class TestNoiseOnly:
         assert found.rms == pytest.approx(0.1, rel=0.05)
         assert not activity(frames_of(noise, 16_000)).speech.any()
 
+    def test_of_several_stretches_the_least_like_speech(self, rng: np.random.Generator) -> None:
+        noise = rng.standard_normal((1, 64_000)).astype(np.float32) * 0.1
+        noise[:, :32_000] *= np.float32(10 ** (1.5 / 20))
+        assert not activity(frames_of(noise, 16_000)).speech.any()
+        found = from_noisy(noise, 16_000, 0.5, "vad")
+        assert found is not None
+        assert stretch_of(found, 16_000).start >= 32_000
+
     def test_digital_silence_is_no_reference(self, noisy: Clip) -> None:
         padded = np.pad(noisy.wave, ((0, 0), (16_000, 16_000)))
         found = from_noisy(padded, 16_000, 0.5)
@@ -162,10 +170,13 @@ class TestReferenced:
             assert said(pairs[0]) == {"type": "NoiseReference", "origin": "none", "wanted": "none"}
 
     def test_disjoint_references_are_the_noise_beside_the_crop(self, corpus: Path) -> None:
-        source, starts, lengths = items(corpus), set(), set()
-        for index in range(24):
-            key = KEY.child(index)
-            whole, pair = source.pair(index % len(source), key), referenced(corpus).pair(index % len(source), key)
+        source, made, starts, lengths = items(corpus), referenced(corpus), set(), set()
+        drawn = [
+            (source.pair(i % len(source), KEY.child(i)), made.pair(i % len(source), KEY.child(i))) for i in range(30)
+        ]
+        for whole, pair in drawn:
+            if said(pair)["origin"] == "none":
+                continue
             start = pair.crop_start - whole.crop_start
             assert np.array_equal(pair.noisy, whole.noisy[:, start : start + 14_400])
             begin = round(said(pair)["start_s"] * 16_000)
@@ -185,6 +196,15 @@ class TestReferenced:
         assert max(starts) > 0
         assert len(lengths) > 12
 
+    def test_a_looped_noise_lies_in_the_crop_and_beside_it(self, corpus: Path) -> None:
+        made, origins = referenced(corpus), {True: set(), False: set()}
+        for index in range(24):
+            pair = made.pair(index % len(made), KEY.child(index))
+            (part,) = pair.provenance[0]["sources"]
+            assert part["looped"] == (part["name"] == "noise0.wav")  # 1.25 s long; the items have 1.4 s
+            origins[part["looped"]].add(said(pair)["origin"])
+        assert origins == {True: {"none"}, False: {"disjoint"}}
+
     def test_overlapping_references_give_the_target_away(self, corpus: Path) -> None:
         found = referenced(corpus, "overlapping", duration_s=(0.9, 0.9)).pair(0, KEY)
         noise = noise_in(found)
@@ -193,8 +213,8 @@ class TestReferenced:
 
     def test_fixed_durations_survive_rounding(self, corpus: Path) -> None:
         speech = BankSpec("all.jsonl", where={"kind": "speech"})
-        source = Mixture(speech, (ColouredNoise(),), None, corpus, rate_hz=11_025, crop_s=0.7003 + 0.5002)
-        made = Referenced(source, crop_s=0.7003, duration_s=(0.5002, 0.5002))
+        source = Mixture(speech, (ColouredNoise(),), None, corpus, rate_hz=11_025, crop_s=1.20002)
+        made = Referenced(source, crop_s=0.70001, duration_s=(0.50001, 0.50001))  # 13230, 7718 and 5513 samples
         assert all(said(made.pair(i, KEY.child(i)))["origin"] == "disjoint" for i in range(6))
 
     def test_noise_only_is_cut_from_what_is_heard(self, corpus: Path) -> None:
@@ -304,7 +324,7 @@ class Moody(PairSource):
 
 class TestBatches:
     def test_conditions_are_stacked(self, corpus: Path) -> None:
-        batch = next(Loader(referenced(corpus), KEY, Share(4)).steps(0, 1))[0]
+        batch = next(Loader(referenced(corpus, "overlapping"), KEY, Share(4)).steps(0, 1))[0]
         assert {name: (v.shape, v.dtype.name) for name, v in batch.conditions.items()} == {
             "noise": ((4, 1, 8_000), "float32"),
             "noise_samples": ((4,), "int64"),
@@ -313,7 +333,7 @@ class TestBatches:
         assert np.allclose((batch.conditions["noise"] ** 2).sum((1, 2)) / batch.conditions["noise_samples"], 1)
 
     def test_blank_items_have_blank_conditions(self, corpus: Path) -> None:
-        source = Moody(referenced(corpus))
+        source = Moody(referenced(corpus, "overlapping"))
         every = collate(source, KEY, range(len(source)))
         assert 0 < every.valid.sum() < len(source)
         assert np.array_equal(every.conditions["noise_samples"] > 0, every.valid)
@@ -327,7 +347,7 @@ class TestBatches:
         from auscult.features.normalise import Normalise
         from auscult.methods.base import Batch
 
-        pairs = collate(Moody(referenced(corpus)), KEY, range(6))
+        pairs = collate(Moody(referenced(corpus, "overlapping")), KEY, range(6))
         batch = Batch.of(pairs, Normalise())
         assert {name: str(value.dtype) for name, value in batch.conditions.items()} == {
             "noise": "torch.float32", "noise_samples": "torch.int64", "noise_level": "torch.float32",
@@ -444,6 +464,10 @@ class TestUnseenNoise:
     def test_the_sets_of_the_recordings(self, data: Path) -> None:
         held_out = json.loads((data / "ood_noise.json").read_text())["held_out_noise_types"]
         made = sections(held_out, "train.jsonl", "valid.jsonl")
-        for name in ("train", "known"):
-            assert not noise_types(made[name], data, 60) & set(held_out)
-        assert noise_types(made["unseen"], data, 60) == set(held_out)
+        banks = {name: BankSpec(**node["banks"]["noise"]).listing(data).entries for name, node in made.items()}
+        types = {name: {entry.facts["noise_type"] for entry in entries} for name, entries in banks.items()}
+        assert types["unseen"] == set(held_out)
+        assert len(types["train"]) == 20
+        assert len(types["known"]) == 16
+        assert not (types["train"] | types["known"]) & set(held_out)
+        assert len(banks["known"]) + len(banks["unseen"]) == 128
