@@ -174,9 +174,7 @@ def check_conditioning(net: nn.Module, conditioning: NoiseConditioning | None) -
     """
     condition, name = condition_of(net), type(net).__name__
     if conditioning is not None and condition is None:
-        raise RecipeError(
-            f"conditioning: {name} has no noise condition; give net.cond (of NCSNpp), or leave this out"
-        )
+        raise RecipeError(f"conditioning: {name} has no noise condition; give net.cond (of NCSNpp), or leave this out")
     if conditioning is None and condition is not None:
         raise RecipeError("net.cond: the method does not use it; give conditioning ({drop: 0.1}), or set cond to null")
     if conditioning is not None and condition is not None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from auscult.bounds import Whole
 from auscult.errors import RecipeError
 from auscult.nets.noise_encoder import Encoder
 from auscult.nets.reference import Encoded, NoiseReference
-from auscult.nets.sites import Injection, Sizes
+from auscult.nets.sites import Injection, Prepared, Sizes
 
 
 class NoiseCondition(nn.Module):
@@ -75,7 +73,7 @@ class NoiseCondition(nn.Module):
         tokens = torch.where(present[:, None, None], shape + self.level(level[:, None])[:, None], self.null)
         return Encoded(present, psd, level, tokens, shape)
 
-    def prepared(self, told: Encoded, frames: int) -> Sequence[tuple[Injection, Sequence[Tensor]]]:
+    def prepared(self, told: Encoded, frames: int) -> Prepared:
         """The injections and what their places need in one call."""
         return [(injection, injection.prepare(told, frames)) for injection in self._injections()]
 

@@ -8,7 +8,6 @@ attention in the levels, division after the output layer) and the smaller nets o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -32,7 +31,7 @@ from auscult.nets.blocks import (
 )
 from auscult.nets.condition import NoiseCondition
 from auscult.nets.reference import Encoded
-from auscult.nets.sites import Context, Sizes
+from auscult.nets.sites import Context, Prepared, Sizes
 from auscult.shapes import bcast
 
 TimeScaling = Literal["none", "before_output", "after_output"]
@@ -135,13 +134,12 @@ class NCSNpp(nn.Module):
     ) -> Complex[Tensor, "B 1 F N"]:
         if inputs.shape[2] % self.grid or inputs.shape[3] % self.grid:
             raise ValueError(f"bins and frames must be multiples of {self.grid}, the input is {tuple(inputs.shape)}")
-        context = self._context(told, inputs.shape[3])
-        inputs = context.at("input", inputs)
+        injections = self._injections(told, inputs.shape[3])
+        inputs = Context(None, injections).at("input", inputs)
         x = torch.view_as_real(inputs).permute(0, 1, 4, 2, 3).flatten(1, 2)
         x = x.contiguous(memory_format=torch.channels_last)
         x = x if self.centered else 2.0 * x - 1.0
-        if (time := self._embedding(t)) is not None:
-            context = replace(context, time=context.at("time", time))
+        context = Context(self._embedding(t, injections), injections)
 
         maps = [context.at("entry", self.stem(x))]
         for encoder in self.down:
@@ -160,19 +158,19 @@ class NCSNpp(nn.Module):
             out = out / bcast(t, out)
         return torch.view_as_complex(out.permute(0, 2, 3, 1).contiguous())[:, None]
 
-    def _context(self, told: Encoded | None, frames: int) -> Context:
+    def _injections(self, told: Encoded | None, frames: int) -> Prepared:
         if self.cond is None and told is None:
-            return Context()
+            return ()
         if self.cond is None or told is None:
             raise ValueError("a net is told of a noise (told) if, and only if, it has a noise condition (cond)")
-        return Context(injections=self.cond.prepared(told, frames))
+        return self.cond.prepared(told, frames)
 
-    def _embedding(self, t: Float[Tensor, " B"] | None) -> Float[Tensor, "B D"] | None:
+    def _embedding(self, t: Float[Tensor, " B"] | None, injections: Prepared) -> Float[Tensor, "B D"] | None:
         if self.time is None:
             return None
         if t is None:
             raise ValueError("this net needs one time an item (it is not timed: false)")
-        return self.time(t)
+        return Context(None, injections).at("time", self.time(t))
 
 
 def sizes_of(stem: int, widths: Sequence[int], blocks: int, bins: int, embedding: int, pyramid: bool) -> Sizes:

@@ -45,7 +45,7 @@ class PretrainedEncoder(Encoder):
         except (OSError, ValueError) as error:
             raise RecipeError(f"folder: {self.folder} holds no model that transformers opens ({error})") from error
         self.model.requires_grad_(self.learns)
-        self.out = nn.Linear(2 * self.model.config.hidden_size, self.width)  # type: ignore[union-attr,arg-type,operator]
+        self.out = nn.Linear(2 * self.model.config.hidden_size, self.width)
         self.norm = nn.LayerNorm(self.width)
 
     def forward(self, reference: NoiseReference) -> Float[Tensor, "B K D"]:

@@ -65,12 +65,16 @@ class Injection(nn.Module, ABC):
         """The map at a place of the site, changed."""
 
 
+Prepared = Sequence[tuple[Injection, Sequence[Tensor]]]
+"""Injections with what their places need in one call."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What the blocks are told in one call: the time embedding (None in nets that know no time), the injections."""
 
-    time: Float[Tensor, "B D"] | None = None
-    injections: Sequence[tuple[Injection, Sequence[Tensor]]] = ()
+    time: Float[Tensor, "B D"] | None
+    injections: Prepared
 
     def at(self, site: Site, h: Tensor, place: int = 0) -> Tensor:
         """The map at a place, after the injections that act there."""

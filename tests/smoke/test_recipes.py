@@ -39,6 +39,8 @@ def small(raw: dict[str, Any]) -> dict[str, Any]:
         raw["method"]["sampler"]["steps"] = 2
     rate_hz = raw["method"]["rate_hz"]
     data = {"type": "Pairs", "clean": "pairs/clean", "noisy": "pairs/noisy", "rate_hz": rate_hz, "crop_s": 0.4}
+    if raw["data"]["type"] == "Referenced":
+        data = {**raw["data"], "crop_s": 0.4, "duration_s": [0.1, 0.3], "source": {**data, "crop_s": 0.7}}
     return {**raw, "data": data, "training": {**raw["training"], "steps": 2, "batch": 2}, "validation": None}
 
 

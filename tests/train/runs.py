@@ -47,6 +47,21 @@ SCORE: dict[str, Any] = {
     },
 }  # fmt: skip
 
+TOLD: dict[str, Any] = {
+    **SCORE,
+    "name": "tiny-told",
+    "method": {
+        **SCORE["method"],
+        "net": {**SCORE["method"]["net"], "dropout": 0.0,
+                "cond": {"type": "NoiseCondition", "encoder": {"type": "ConvStatistics", "width": 8, "channels": 4},
+                         "injections": [{"type": "AdaGN", "width": 4}, {"type": "SpectralChannel"}]}},
+        "conditioning": {"drop": 0.3},
+    },
+    "data": {"type": "Referenced", "crop_s": 0.3, "duration_s": [0.1, 0.2],
+             "source": {**REGRESSION["data"], "crop_s": 0.6}},
+}  # fmt: skip
+"""Diffusion that is told of the noise."""
+
 VALIDATION: dict[str, Any] = {
     "every": 3,
     "items": 2,

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from tests.train.runs import (
     ADVERSARIAL,
     REGRESSION,
+    TOLD,
     arguments,
     auscult,
     environment,
@@ -31,6 +32,7 @@ SGD = {"algorithm": "sgd", "lr": 0.05, "momentum": 0.9}
 CASES: dict[str, dict[str, Any]] = {
     "one learner": {},
     "two learners": {"method": ADVERSARIAL},
+    "a noise condition": {"base": TOLD},
     "ranks without a valid item": {"method": ADVERSARIAL, "data": PATCHY},
 }
 

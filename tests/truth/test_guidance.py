@@ -99,7 +99,9 @@ def test_every_sampler_is_guided_as_it_stands(name: str) -> None:
     ("sigma", (0.0, 100.0), [4, 4, 4, 4]),
     ("sigma", (100.0, 200.0), [2, 2, 2, 2]),
 ])  # fmt: skip
-def test_outside_its_interval_guidance_costs_nothing(axis: str, interval: tuple[float, float], doubled: list[int]) -> None:
+def test_outside_its_interval_guidance_costs_nothing(
+    axis: str, interval: tuple[float, float], doubled: list[int]
+) -> None:
     """The grid of four steps is t = 1, 0.677, 0.353, 0.03; outside the answer is the conditional one."""
     noisy = 0.1 * torch.randn(2, 1, 400, generator=torch.Generator().manual_seed(0))
     net = Constant()
