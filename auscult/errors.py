@@ -21,6 +21,7 @@ EXTRA_OF_MODULE = {
     "pyarrow": "eval",
     "matplotlib": "eval",
     "jinja2": "eval",
+    "sklearn": "eval",
     "av": "codecs",
     "wandb": "wandb",
     "transformers": "text",

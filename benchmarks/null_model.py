@@ -54,12 +54,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--train", action="store_true")
+    parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
     sys.path.insert(0, str(HERE))
     if given.train:
         train(given.data, given.out)
     (run,) = given.out.glob("tfgridnet-null-*")
     told(run, given.data)
+    if given.figure:
+        figure(run, given.figure)
 
 
 def train(data: Path, out: Path) -> None:
@@ -93,11 +96,44 @@ def told(run: Path, data: Path) -> None:
     expected = float(norm.ppf(1 - 0.375 / (k + 0.25)))
     spread = means.std(ddof=1)
     found = (means.max() - means.mean()) / spread
-    print(f"| best validation | number {best + 1} of {k}, {found:.2f} SD above the mean | anywhere, {expected:.2f} SD |")
+    print(f"| best validation | {best + 1} of {k}, {found:.2f} SD above the mean | anywhere, {expected:.2f} SD |")
     slope = np.polyfit(np.arange(k), means, 1)[0] * k
     print(f"| trend over the whole run | {slope:+.2f} dB | 0 +- {np.sqrt(12) * spread / np.sqrt(k):.2f} |")
     rates = [row["turns"]["net"]["lr"] for row in read_history(run / "history.jsonl") if row["kind"] == "step"]
-    print(f"| halvings of the learning rate | {np.log2(rates[0] / rates[-1]):.0f} | {(k - 1 - best) // 5} after the best |")
+    halved, chances = np.log2(rates[0] / rates[-1]), (k - 1 - best) // 5
+    print(f"| halvings of the learning rate | {halved:.0f} | {chances} chances after the best validation |")
+
+
+def figure(run: Path, path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    history = list(read_history(run / "history.jsonl"))
+    steps = [(row["step"], row["turns"]["net"]) for row in history if row["kind"] == "step"]
+    rows = [row for row in history if row["kind"] == "validation"]
+    scores = np.array([[item["si_sdr"] for item in row["items"]] for row in rows])
+    errors = 1.96 * scores.std(1, ddof=1) / np.sqrt(scores.shape[1])
+    fig, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
+    axes[0].plot([step for step, _ in steps], [net["loss"] for _, net in steps], color="#b3261e")
+    axes[1].errorbar([row["step"] for row in rows], scores.mean(1), errors, color="#b3261e", lw=0.8, fmt="o", ms=3)
+    axes[1].axhline(scores.mean(), color="grey", lw=0.8, ls=":")
+    values = np.sort(scores[-1])
+    axes[2].step(values, np.linspace(0, 1, values.size), color="#b3261e", label="last validation")
+    grid = np.linspace(values[0] - 5, 0, 300)
+    deviations = 10 ** ((grid - values.mean() + MEAN) / 20)
+    axes[2].plot(grid, 2 * norm.cdf(deviations) - 1, color="grey", ls=":", label="chance")
+    titles = (
+        "training loss (40 dB - SI-SDR)",
+        "SI-SDR of 96 held-out crops, dB",
+        "share of crops below, by SI-SDR, dB",
+    )
+    for axis, title in zip(axes, titles, strict=True):
+        axis.set_title(title, fontsize=10)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[2].legend(frameon=False)
+    fig.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from auscult.cli import convert, data, enhance, evaluate, fetch, listen, report, show, train
+from auscult.cli import condition, convert, data, enhance, evaluate, fetch, listen, report, show, train
 from auscult.errors import AuscultError
 from auscult.version import __version__
 
@@ -26,6 +26,7 @@ app.command()(enhance.enhance)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(report.report)
+app.command()(condition.condition)
 app.add_typer(listen.app, name="listen")
 app.command()(show.models)
 app.add_typer(show.recipes, name="recipes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ from auscult.cli.shared import Device, Json, Set, Trust, print_json, print_table
 if TYPE_CHECKING:
     from auscult.restore.engine import Report
     from auscult.restore.folder import Outcome
+    from auscult.restore.references import ReferenceRequest
 
 
 class OnClip(str, Enum):
@@ -54,6 +56,21 @@ def enhance(
     ] = OnClip.limit,
     overwrite: Annotated[bool, typer.Option(help="Redo files whose output exists.")] = False,
     batch: Annotated[int, typer.Option(min=1, help="Files of equal length restored side by side.")] = 1,
+    noise_reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|none|FILE|FOLDER",
+            help="For models conditioned on noise: a stretch of the recording without speech (default), none, the "
+            "beginning of a file of noise, or a folder with one of each recording's name.",
+        ),
+    ] = None,
+    reference_duration: Annotated[
+        float | None, typer.Option(help="Length of the noise reference, seconds. Default: 0.5.")
+    ] = None,
+    guidance_scale: Annotated[
+        float | None,
+        typer.Option(help="For the same models: 0 as without a reference, 1 as learned, more goes beyond."),
+    ] = None,
     settings: Set = None,
     device: Device = "auto",
     weights: Annotated[Weights, typer.Option(help="Averaged or raw weights of a checkpoint.")] = Weights.auto,
@@ -75,16 +92,23 @@ def enhance(
         auscult enhance interview.wav
         auscult enhance talks/ -o clean/ --strength 0.8
         auscult enhance noisy.flac --model runs/score-small-1a2b3c4d --set sampler.steps=10
+        auscult enhance talks/ --model runs/noise-small-1a2b3c4d --noise-reference room-tone.wav
     """
     from auscult.restore import load
     from auscult.restore.engine import Settings
     from auscult.restore.folder import Failed, plan, run
-    from auscult.restore.models import Cut
+    from auscult.restore.models import Cut, refuse_unconditioned
 
     jobs = plan(inputs, output)
     cut = Cut(chunk_s, overlap_s)
-    restorer = load(model, device, trust or (), settings or (), weights.value, cut, precision.value, compile)
-    choices = Settings(strength, seed, on_clip.value)
+    request = _request(noise_reference, reference_duration)
+    overrides = list(settings or ())
+    if guidance_scale is not None:
+        overrides.append(f"conditioning.guidance_scale={guidance_scale}")
+    if request is not None or guidance_scale is not None:
+        refuse_unconditioned(model)
+    restorer = load(model, device, trust or (), overrides, weights.value, cut, precision.value, compile)
+    choices = Settings(strength, seed, on_clip.value, request and request.settled(restorer.rate_hz))
     outcomes = []
     with _Progress(len(jobs), quiet=json) as progress:
         for outcome in run(restorer, jobs, choices, batch, overwrite, progress.seconds):
@@ -99,6 +123,15 @@ def enhance(
         _print(outcomes)
     if failures:
         raise typer.Exit(1)
+
+
+def _request(source: str | None, duration_s: float | None) -> ReferenceRequest | None:
+    """The noise reference that is asked for; None: nothing is."""
+    from auscult.restore.references import AUTO
+
+    if source is None and duration_s is None:
+        return None
+    return replace(AUTO, source=source or AUTO.source, duration_s=AUTO.duration_s if duration_s is None else duration_s)
 
 
 class _Progress:
@@ -156,6 +189,8 @@ def _print(outcomes: list[Outcome]) -> None:
             typer.echo(
                 f"{report.job.output}: {len(report.seams)} seams between chunks, the worst disagrees by {worst:.0f} dB"
             )
+        for words in _references(report):
+            typer.echo(f"{report.job.output}: noise reference: {words}")
     if skipped := sum(isinstance(o, Skipped) for o in outcomes):
         typer.echo(f"{skipped} of {len(outcomes)} skipped: the output exists (--overwrite redoes them)")
     failures = [o for o in outcomes if isinstance(o, Failed)]
@@ -163,6 +198,14 @@ def _print(outcomes: list[Outcome]) -> None:
         typer.secho(f"failed: {failure.error}", fg="red", err=True)
     if failures:
         typer.secho(f"{len(failures)} of {len(outcomes)} files failed", fg="red", err=True)
+
+
+def _references(report: Report) -> list[str]:
+    """Where the noise references of a file come from, channel by channel where they differ."""
+    from auscult.restore.references import in_words
+
+    each = [in_words(origin) for origin in report.references]
+    return [f"channel {i}: {words}" for i, words in enumerate(each, 1)] if len(set(each)) > 1 else each[:1]
 
 
 def _short(folder: Path) -> str:
@@ -206,4 +249,5 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
         "over_full_scale": outcome.overs.count,
         "peak": outcome.overs.peak,
         "seams": [{"at_sample": s.at_sample, "disagreement_db": s.disagreement_db} for s in outcome.seams],
+        "noise_references": list(outcome.references),
     }

@@ -68,6 +68,15 @@ def evaluate(
             help="A setting of the models; several values make systems. seed=0,1,2 repeats.",
         ),
     ] = None,
+    noise_reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|none|oracle|FILE|FOLDER[,...]",
+            rich_help_panel=_COMPARED,
+            help="What models conditioned on noise are told (default: auto); several make systems. Oracle: noisy - "
+            "clean. --set reference_duration_s=0.25,0.5 sets its length.",
+        ),
+    ] = None,
     matrix: Annotated[
         Path | None, typer.Option(rich_help_panel=_COMPARED, help="All of this as a YAML file (docs/evaluating.md).")
     ] = None,
@@ -163,7 +172,8 @@ def evaluate(
 
     for module in ("pyarrow", "jinja2", "matplotlib") if report else ("pyarrow",):
         check_installed(module, "auscult evaluate")  # before the work, not after it
-    given = _Given(clean, noisy, data or (), enhanced or (), model or (), settings or (), facts, group or ())
+    told = noise_reference.split(",") if noise_reference else ()
+    given = _Given(clean, noisy, data or (), enhanced or (), model or (), settings or (), told, facts, group or ())
     if matrix is not None:
         given.refuse(matrix)
     study = given.study() if matrix is None else Study.read(matrix)
@@ -203,6 +213,7 @@ class _Given:
     enhanced: Sequence[str]
     model: Sequence[str]
     settings: Sequence[str]
+    noise_reference: Sequence[str]
     facts: Path | None
     group: Sequence[str]
 
@@ -215,16 +226,21 @@ class _Given:
         from auscult.errors import RecipeError
 
         if given := [name for name, value in vars(self).items() if value]:
-            raise RecipeError(f"--{given[0]} and --matrix {matrix} both say what is compared; put it into the file")
+            option = f"--{given[0].replace('_', '-')}"
+            raise RecipeError(f"{option} and --matrix {matrix} both say what is compared; put it into the file")
 
     def study(self) -> Study:
         """The study these options describe."""
+        from auscult.evaluate.references import SOURCE
         from auscult.evaluate.study import Study, System
 
         systems = {name: System(folder=path) for name, path in _named(self.enhanced, "systems").items()}
         for name, path in _named(self.model, "systems", taken=systems).items():
             systems[name] = System(model=path)
-        return Study(self._data(), systems, dict(map(_setting, self.settings)))
+        settings: dict[str, Any] = dict(map(_setting, self.settings))
+        if self.noise_reference:
+            settings[SOURCE] = list(self.noise_reference)
+        return Study(self._data(), systems, settings)
 
     def _data(self) -> dict[str, DataSet]:
         from auscult.evaluate.datasets import DataSet

@@ -94,6 +94,10 @@ class PairSource(ABC):
         """The conditions of an item of which nothing is known; empty for sources without conditions."""
         return {}
 
+    def noise_type(self, index: int) -> str | None:
+        """What the manifest says of an item's noise; None where it says nothing."""
+        return None
+
     def alike(self, index: int) -> Sequence[int]:
         """Other items with the same type of noise, where the recordings' lists say so."""
         return ()
@@ -197,6 +201,10 @@ class Pairs(PairSource):
     def digest(self) -> str:
         banks = {"clean": self._clean, "noisy": self._noisy, **self._banks}
         return " ".join(f"{name}:{bank.digest()}" for name, bank in banks.items())
+
+    def noise_type(self, index: int) -> str | None:
+        kind = self._noisy.entries[index].facts.get("noise_type")
+        return None if kind is None else str(kind)
 
     def alike(self, index: int) -> Sequence[int]:
         kinds = [entry.facts.get("noise_type") for entry in self._noisy.entries]

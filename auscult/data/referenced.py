@@ -38,6 +38,8 @@ class Referenced(PairSource):
             one. ``overlapping``: noisy - clean within the crop (the target leaks; for ablations only).
             ``noise_only:auto|vad|energy``: a stretch of the noisy item without speech
             (:func:`auscult.data.references.from_noisy`). ``none``.
+        types: types of noise to be told apart. Pairs then carry ``noise_class``, a place in this list or -1.
+        pieces: 2 adds another piece of the same noise, drawn as the first: ``noise_other``, ``noise_other_samples``.
 
     Items of which no reference can be had have none, and say so in their provenance. Each pair carries the
     ``conditions`` of :func:`auscult.data.references.conditions`. Crop and signals do not depend on ``origin``.
@@ -52,7 +54,10 @@ class Referenced(PairSource):
         crop_s: Positive | None = 2.04,
         duration_s: Range = (0.25, 2.0),
         origin: Origin = "disjoint",
+        types: tuple[str, ...] = (),
+        pieces: Literal[1, 2] = 1,
     ):
+        self._types, self._pieces = types, pieces
         self._source, self._duration_s, self._origin = source, duration_s, origin
         self.rate_hz, self.crop_s = source.rate_hz, crop_s
         if duration_s[0] < SHORTEST_S:
@@ -76,7 +81,7 @@ class Referenced(PairSource):
         return self._source.digest()
 
     def no_conditions(self) -> Mapping[str, ndarray]:
-        return conditions(None, samples(self._duration_s[1], self.rate_hz), 1.0)
+        return self._conditions(None, None, 1.0, None)
 
     def pair(self, index: int, key: Key) -> Pair:
         whole, key = self._source.pair(index, key), key.child("reference")
@@ -87,12 +92,30 @@ class Referenced(PairSource):
         if self.crop_s is not None and rms_db(item.clean) < SILENCE_DB:
             raise Unusable("silent speech", whole.name)
         reference = self._reference(whole, item, start, index, key)
+        other = self._reference(whole, item, start, index, key.child("second")) if self._pieces == 2 else None
         absent: Drawn = {"type": TYPE, "origin": "none", "wanted": self._origin}
         return replace(
             item,
             provenance=(*whole.provenance, reference.origin if reference else absent),
-            conditions=conditions(reference, samples(self._duration_s[1], self.rate_hz), peak(item.noisy)),
+            conditions=self._conditions(reference, other, peak(item.noisy), self._type(whole, index)),
         )
+
+    def _conditions(
+        self, reference: Reference | None, other: Reference | None, noisy_peak: float, kind: str | None
+    ) -> dict[str, ndarray]:
+        longest = samples(self._duration_s[1], self.rate_hz)
+        found = conditions(reference, longest, noisy_peak)
+        if self._types:
+            found["noise_class"] = np.array(self._types.index(kind) if kind in self._types else -1, np.int64)
+        if self._pieces == 2:
+            second = conditions(other, longest, noisy_peak)
+            found |= {"noise_other": second["noise"], "noise_other_samples": second["noise_samples"]}
+        return found
+
+    def _type(self, whole: Pair, index: int) -> str | None:
+        """Of the loudest noise that was added, or as the source's manifest says."""
+        added = [part for one in whole.provenance for part in one.get("sources", ())]
+        return added[0].get("noise_type") if added else self._source.noise_type(index)
 
     def _cut(self, whole: Pair, key: Key) -> tuple[int, int]:
         """Start and length of what is restored: the start or the end of the recorded part, so that one rest stays."""

@@ -22,10 +22,11 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Description:
-    """What a model says of itself."""
+    """What a model says of itself; ``conditioned``: it takes a noise reference."""
 
     facts: Mapping[str, Any]
     generative: bool
+    conditioned: bool
 
 
 def protocol_of(metrics: Sequence[Metric], items: Sequence[Item]) -> dict[str, Any]:
@@ -83,14 +84,14 @@ def describe(opening: Opening) -> Description:
     if opening.model == BUILT_IN:
         path = Path(str(resources.files("auscult") / "weights" / "default.onnx"))
         refuse_settings(opening.overrides)
-        return Description({"kind": "model", "model": BUILT_IN, "sha256": sha256(path)}, False)
+        return Description({"kind": "model", "model": BUILT_IN, "sha256": sha256(path)}, False, False)
     from auscult.hub.opening import read_checkpoint, settled
 
     path = checkpoint_of(Path(opening.model))
     found = read_checkpoint(path)
     method = settled(found.meta, str(path), opening.trust, opening.overrides)
     averaged = opening.weights != "net" and any(name.startswith("ema.") for name in found.tensors)
-    facts = {
+    facts: dict[str, Any] = {
         "kind": "model",
         "model": str(opening.model),
         "checkpoint": path.name,
@@ -103,4 +104,5 @@ def describe(opening: Opening) -> Description:
         "chunk_s": opening.cut.chunk_s,
         "overlap_s": opening.cut.overlap_s,
     }
-    return Description(facts, method.target.generative)  # type: ignore[attr-defined]
+    conditioned = facts["method"].get("conditioning") is not None
+    return Description(facts, method.target.generative, conditioned)  # type: ignore[attr-defined]

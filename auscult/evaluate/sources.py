@@ -11,13 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auscult.audio.clip import Clip, read
+from auscult.audio.resample import resample
 from auscult.audio.writer import write
+from auscult.data.references import Reference, located
 from auscult.evaluate.rows import Item
 from auscult.hub.bundle import Weights
 from auscult.restore.models import Cut, Precision, load
+from auscult.restore.references import ReferenceRequest
+from auscult.units import samples
 
 if TYPE_CHECKING:
     from auscult.restore.engine import Restorer
+
+ORACLE = "oracle"
+"""The noise reference that only an evaluation can have: noisy - clean."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +72,16 @@ class Opening:
 
 @dataclass(frozen=True)
 class Restored(Source):
-    """What a model makes of the noisy file, kept as float samples under ``keep``: scored and heard are the same."""
+    """What a model makes of the noisy file, kept as float samples under ``keep``: scored and heard are the same.
+
+    ``reference`` is for a model that is conditioned on noise; its source may also be ``oracle``.
+    """
 
     opening: Opening
     keep: Path
     seed: int = 0
     strength: float = 1.0
+    reference: ReferenceRequest | None = None
 
     def hear(self, item: Item, device: str) -> Heard:
         if self.keep.exists():  # restored before a stop, complete since it was renamed into place
@@ -79,11 +90,30 @@ class Restored(Source):
         noisy = read(item.noisy)
         restorer = _restorer(self.opening, device)
         started = time.perf_counter()
-        wave = restorer.enhance(noisy.wave, noisy.rate_hz, self.strength, self.seed)
+        request = self._request(item, noisy, restorer.rate_hz)
+        wave = restorer.enhance(noisy.wave, noisy.rate_hz, self.strength, self.seed, request)
         speed = noisy.duration_s / max(time.perf_counter() - started, 1e-9)
         clip = noisy.with_wave(wave)
         write(self.keep, clip, on_clip="float")
         return Heard(clip, self.keep, speed)
+
+    def _request(self, item: Item, noisy: Clip, model_hz: int) -> ReferenceRequest | None:
+        if self.reference is None or self.reference.source != ORACLE:
+            return self.reference
+        assert item.clean is not None
+        return ReferenceRequest(oracle(noisy, read(item.clean), model_hz, self.reference.duration_s) or "none")
+
+
+def oracle(noisy: Clip, clean: Clip, rate_hz: int, duration_s: float) -> Reference | None:
+    """A piece of the noise itself, noisy - clean, from the middle of an item; None where it is silent there.
+
+    No restoration has it, and it overlaps what is restored: it bounds what a reference can give.
+    """
+    noise = noisy.wave.mean(0, keepdims=True) - clean.wave.mean(0, keepdims=True)
+    noise = resample(noise, noisy.rate_hz, rate_hz)
+    length = min(samples(duration_s, rate_hz), noise.shape[1])
+    start = (noise.shape[1] - length) // 2
+    return Reference.of(noise[:, start : start + length], {"origin": ORACLE, **located(start, length, rate_hz)})
 
 
 @lru_cache(maxsize=1)

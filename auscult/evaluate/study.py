@@ -16,12 +16,14 @@ from auscult.catalogue import CATALOGUE, find
 from auscult.errors import DataError, RecipeError
 from auscult.evaluate.datasets import Contents, DataSet
 from auscult.evaluate.protocol import content_hash, describe, protocol_of
+from auscult.evaluate.references import DURATION, SOURCE, References, below
 from auscult.evaluate.rows import Evaluation, Item, MetricFacts
 from auscult.evaluate.score import NOISY, STANDARD, Task, metrics_named
-from auscult.evaluate.sources import File, Opening, Restored
+from auscult.evaluate.sources import ORACLE, File, Opening, Restored
 from auscult.evaluate.store import RESTORED
 from auscult.metrics.base import Metric
 from auscult.restore.models import BUILT_IN
+from auscult.restore.references import unconditioned
 
 Value = str | float | bool | dict[str, Any]
 Setting = Value | list[Value]
@@ -42,12 +44,16 @@ class System:
     def below(self, base: Path) -> System:
         """The same with paths relative to a folder."""
         model = self.model if self.model in (None, BUILT_IN) else str(base / self.model)
-        return replace(self, model=model, folder=None if self.folder is None else str(base / self.folder))
+        folder = None if self.folder is None else str(base / self.folder)
+        return replace(self, model=model, folder=folder, settings=below(base, self.settings))
 
 
 @dataclass(frozen=True)
 class Study:
     """What is to be compared. A setting with a list of values makes a system of each; ``seed`` makes repetitions.
+
+    ``strength``, ``noise_reference`` and ``reference_duration_s`` are settings of the restoration; the latter two say
+    what models that are conditioned on noise are told, and leave the others alone.
 
     ``metrics`` may hold ``all``. Without metrics: PESQ-WB, ESTOI and SI-SDR, or those without reference where there
     are no clean files.
@@ -77,7 +83,7 @@ class Study:
     def _below(self, base: Path) -> Study:
         data = {name: given.below(base) for name, given in self.data.items()}
         systems = {name: given.below(base) for name, given in self.systems.items()}
-        return replace(self, data=data, systems=systems)
+        return replace(self, data=data, systems=systems, settings=below(base, self.settings))
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,8 @@ def plan(study: Study, out: Path, common: bool = False) -> Plan:
                 raise DataError(f"two systems are called '{label}'; give each a name of its own")
             described[label] = facts
             tasks += own
+    if {SOURCE, DURATION} & study.settings.keys() and not any(SOURCE in facts for facts in described.values()):
+        raise unconditioned("none of these models" if len(study.systems) > 1 else "the model")
     if not tasks:
         raise DataError("nothing to score: give noisy files, a folder of enhanced files or a model")
     protocol = protocol_of(metrics, items)
@@ -149,24 +157,37 @@ def _restored(name: str, system: System, study: Study, items: Sequence[Item], fo
     settings = {key: _values(value) for key, value in {**study.settings, **system.settings}.items()}
     seeds = [_whole(seed) for seed in settings.pop("seed", [0])]
     strengths = settings.pop("strength", [1.0])
-    varied = [key for key, values in {**settings, "strength": strengths}.items() if len(values) > 1]
+    sweep = {key: settings.get(key, []) for key in (SOURCE, DURATION)}
+    references = References.swept(settings, items)
+    varied = [key for key, values in {**settings, "strength": strengths, **sweep}.items() if len(values) > 1]
     for strength, *chosen in product(strengths, *settings.values()):
         overrides = dict(zip(settings, chosen, strict=True))
         opening = replace(
             study.opening, model=system.model, overrides=tuple(f"{k}={_text(v)}" for k, v in overrides.items())
         )
         description = describe(opening)
-        told = {**overrides, "strength": strength}
-        label = " ".join([name, *(f"{key.rpartition('.')[2]}={told[key]}" for key in varied)])
-        state = recipe.digest({**description.facts, "strength": strength, "inputs": inputs})
+        if {SOURCE, DURATION} & system.settings.keys() and not description.conditioned:
+            raise unconditioned(name)
         own = seeds if description.generative else [None]
-        tasks = [
-            Task(item, label, Restored(opening, kept, seed or 0, float(strength)), seed)
-            for seed in own
-            for item in items
-            for kept in [_kept(folder, item, f"{label}-{state}", seed)]
-        ]
-        yield label, {**description.facts, "strength": strength, "seeds": own}, tasks
+        for told in references if description.conditioned else [None]:
+            facts = {**description.facts, "strength": strength, **({SOURCE: told.facts} if told else {})}
+            label = _label(name, {**overrides, "strength": strength}, told, varied)
+            state = recipe.digest({**facts, "inputs": inputs})
+            tasks = [
+                Task(item, label, Restored(opening, kept, seed or 0, float(strength), request), seed)
+                for seed in own
+                for item, request in zip(items, told.requests if told else [None] * len(items), strict=True)
+                for kept in [_kept(folder, item, f"{label}-{state}", seed)]
+            ]
+            yield label, {**facts, "seeds": own}, tasks
+
+
+def _label(name: str, chosen: Mapping[str, Any], told: References | None, varied: Sequence[str]) -> str:
+    """A system's name with what distinguishes it; a reference that only an evaluation can have is always said."""
+    if told is not None:
+        chosen = {**chosen, SOURCE: told.label, DURATION: told.duration_s}
+    said = [key for key, value in chosen.items() if key in varied or value == ORACLE]
+    return " ".join([name, *(f"{key.rpartition('.')[2]}={chosen[key]}" for key in said)])
 
 
 def _kept(folder: Path, item: Item, state: str, seed: int | None) -> Path:

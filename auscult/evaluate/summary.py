@@ -44,6 +44,18 @@ class Estimate:
     median: float
 
 
+def estimate(values: Sequence[float] | Values) -> Estimate:
+    """A mean over items with its 95 % interval; no interval for fewer than two items or an infinite score."""
+    known = np.array([value for value in values if not math.isnan(value)], float)
+    if not known.size:
+        return Estimate(0, *[math.nan] * 5)
+    mean, median = float(known.mean()), float(np.median(known))
+    if not math.isfinite(mean):
+        return Estimate(known.size, mean, math.nan, math.nan, math.nan, median)
+    sd = float(known.std(ddof=1)) if known.size > 1 else math.nan
+    return Estimate(known.size, mean, *interval(known), sd, median)
+
+
 @dataclass(frozen=True)
 class Standing:
     """How one system stands in one metric on one data set."""

@@ -42,12 +42,15 @@ class Statistics:
 class Normalise:
     """Scale to ``target`` by peak, RMS or standard deviation; digital silence keeps the gain 1.
 
-    ``by="clean"`` takes the clean signal's statistic in training; restoration has only the noisy one.
+    ``by="clean"`` takes the clean signal's statistic in training; restoration has only the noisy one. ``per`` matters
+    for recordings that are restored in pieces: one gain of the whole ``file``, or one of each ``piece``, for nets that
+    are published with the normalisation inside.
     """
 
     kind: Kind = "none"
     by: Literal["noisy", "clean"] = "noisy"
     target: Positive = 1.0
+    per: Literal["file", "piece"] = "file"
 
     def gain(self, statistics: Statistics) -> Float32[ndarray, " B"]:
         """Factor to multiply by, one an item; finite and positive."""

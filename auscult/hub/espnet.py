@@ -241,7 +241,7 @@ def _method(sizes: Sizes) -> tuple[dict[str, Any], str]:
     method = {
         "type": "Regression",
         "rate_hz": rate_hz,
-        "normalise": {"kind": "std"},
+        "normalise": {"kind": "std", "per": "piece"},
         "features": {"type": "CompressedSTFT", "n_fft": n_fft, "hop": n_fft // 2, "window": "hann",
                      "transform": "none"},
         "net": sizes.node(),

@@ -10,6 +10,7 @@ from typing import Any
 from auscult.errors import CheckpointError
 from auscult.hub.bundle import read_meta
 
+RECIPE, HISTORY = "recipe.yaml", "history.jsonl"
 CHECKPOINTS = "checkpoints"
 OPTIMISER = ".optimiser.safetensors"
 

@@ -164,5 +164,7 @@ def check_transform(net: nn.Module, features: CompressedSTFT, rate_hz: int) -> N
         declared = getattr(net, key, value)
         if declared != value:
             raise RecipeError(f"{name} is made for {key} {declared}, the method has {value}; make them equal")
+    if getattr(net, "sources", 1) != 1:
+        raise RecipeError(f"{name} separates {net.sources} sources, restoration is of one: set net.sources to 1")
     if isinstance(net, StreamingNet) and features.transform != "none":
         raise RecipeError(f"{name} works on plain spectra: set features.transform to none")

@@ -1,8 +1,8 @@
 """TF-GridNet (Wang et al., ICASSP and TASLP 2023) in the three versions of ESPnet, one implementation.
 
 Complex mapping: a spectrum in, the spectrum of each source out; not a mask. The net expects input of unit standard
-deviation (``normalise: {kind: std}`` of the method). Facts of the versions: ESPnet's V1 (TF-GridNet of the papers),
-V2 (the paper's net faster) and V3 (norms that know no bins, so that one net serves every sampling rate).
+deviation (``normalise: {kind: std, per: piece}`` of the method). Facts of the versions: ESPnet's V1 (TF-GridNet of the
+papers), V2 (the paper's net faster) and V3 (norms that know no bins, so that one net serves every sampling rate).
 """
 
 from __future__ import annotations

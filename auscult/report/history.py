@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from auscult.evaluate.statistics import interval
-from auscult.evaluate.summary import Estimate
+from auscult.evaluate.summary import Estimate, estimate
 from auscult.plain import leaves
 
 Row = Mapping[str, Any]
@@ -238,18 +237,6 @@ def thinned(series: Series, most: int) -> Series:
             kept.add(int(places[finite.argmin()]))
     order = sorted(kept)
     return Series(series.steps[order], series.values[order])
-
-
-def estimate(values: Sequence[float]) -> Estimate:
-    """A mean over items with its 95 % interval; no interval for fewer than two items or an infinite score."""
-    known = np.array([value for value in values if not math.isnan(value)], float)
-    if not known.size:
-        return Estimate(0, *[math.nan] * 5)
-    mean, median = float(known.mean()), float(np.median(known))
-    if not math.isfinite(mean):
-        return Estimate(known.size, mean, math.nan, math.nan, math.nan, median)
-    sd = float(known.std(ddof=1)) if known.size > 1 else math.nan
-    return Estimate(known.size, mean, *interval(known), sd, median)
 
 
 def paired(later: Validation, earlier: Validation, metric: str) -> Estimate:

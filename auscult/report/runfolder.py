@@ -15,10 +15,10 @@ import yaml
 from auscult.catalogue import CATALOGUE, find
 from auscult.errors import CheckpointError, DataError
 from auscult.hub.bundle import parameters, read_meta
-from auscult.hub.runs import checkpoints, read_history
+from auscult.hub.runs import HISTORY, RECIPE, checkpoints, read_history
 from auscult.report.history import History, Validation, ranked
 
-RECIPE, ENVIRONMENT, HISTORY, SAMPLES = "recipe.yaml", "environment.json", "history.jsonl", "samples"
+ENVIRONMENT, SAMPLES = "environment.json", "samples"
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
@@ -17,10 +16,12 @@ from numpy import ndarray
 from auscult.audio.clip import as_wave, blocks, check_finite, probe
 from auscult.audio.resample import StreamResampler
 from auscult.audio.writer import OnClip, Overs, Writer
+from auscult.data.references import Reference
+from auscult.degrade.base import Drawn
 from auscult.errors import AudioError, OutputError, RestorationError
-from auscult.features.normalise import Statistics
 from auscult.restore.fullband import FullBandStream
 from auscult.restore.models import Model
+from auscult.restore.references import AUTO, LISTENED_S, ReferenceRequest, Survey, told, unconditioned
 from auscult.restore.stream import Queue, Seam, Stream, Wave, Wrapper
 from auscult.rng import Key
 from auscult.units import to_db
@@ -40,12 +41,14 @@ class Settings:
     """How a restoration is carried out.
 
     ``strength`` mixes the restored signal (1) with the original (0). ``seed`` matters for generative models; the
-    same seed gives the same answer, whatever else is restored beside it.
+    same seed gives the same answer, whatever else is restored beside it. ``reference`` is for models that are
+    conditioned on noise: None is the default request for them, and nothing for the others.
     """
 
     strength: float = 1.0
     seed: int = 0
     on_clip: OnClip = "limit"
+    reference: ReferenceRequest | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,10 @@ class Levels:
 
 @dataclass(frozen=True)
 class Report:
-    """What was done to a file, and what it changed."""
+    """What was done to a file, and what it changed.
+
+    ``references``: where each channel's noise reference comes from; empty for models that take none.
+    """
 
     job: Job
     rate_hz: int
@@ -77,6 +83,7 @@ class Report:
     after: Levels
     overs: Overs
     seams: tuple[Seam, ...] = ()
+    references: tuple[Drawn, ...] = ()
 
     @property
     def speed(self) -> float:
@@ -95,18 +102,35 @@ class Restorer:
         """The rate the model works at; other rates are converted there and back."""
         return self.model.rate_hz
 
-    def enhance(self, wave: ndarray, rate_hz: int, strength: float = 1.0, seed: int = 0) -> ndarray:
+    def enhance(
+        self,
+        wave: ndarray,
+        rate_hz: int,
+        strength: float = 1.0,
+        seed: int = 0,
+        reference: ReferenceRequest | None = None,
+    ) -> ndarray:
         """Restore an array of shape (samples,) or (channels, samples); the result has the same shape and level.
 
+        ``reference`` is for models that are conditioned on noise; None: a stretch of the signal without speech.
+
         Raises:
-            AudioError: not finite, empty, not one or two axes, or a senseless rate.
+            AudioError: not finite, empty, not one or two axes, or a senseless rate; a reference that is no use.
+            DataError: a reference that is not there.
+            RestorationError: a reference for a model that takes none.
         """
-        return self.enhance_batch([wave], rate_hz, strength, seed)[0]
+        return self.enhance_batch([wave], rate_hz, strength, seed, reference)[0]
 
     def enhance_batch(
-        self, waves: Sequence[ndarray], rate_hz: int, strength: float = 1.0, seed: int = 0
+        self,
+        waves: Sequence[ndarray],
+        rate_hz: int,
+        strength: float = 1.0,
+        seed: int = 0,
+        reference: ReferenceRequest | None = None,
     ) -> list[ndarray]:
         """Restore several arrays; those of equal shape share calls of the net, each answer as if it were alone."""
+        _check(rate_hz, strength)
         clips = [as_wave(wave) for wave in waves]
         groups: dict[tuple[int, ...], list[int]] = {}
         for i, clip in enumerate(clips):
@@ -116,7 +140,9 @@ class Restorer:
         for (channels, _), members in groups.items():
             stacked = np.concatenate([clips[i] for i in members])
             keys = _keys(seed, channels) * len(members)
-            restored = self._stream(keys, rate_hz, strength, partial(iter, [stacked])).whole(stacked)
+            survey = self._survey(len(keys), rate_hz, [stacked])
+            references = self._references(reference, survey, ["array"] * len(keys))
+            restored = self._stream(keys, rate_hz, strength, survey, references).whole(stacked)
             if not np.isfinite(restored).all():
                 raise RestorationError(f"{self.model.name} gives NaN or infinity: its settings or weights are unusable")
             for i, out in zip(members, np.split(restored, len(members)), strict=True):
@@ -124,12 +150,13 @@ class Restorer:
         return results
 
     def stream(self, channels: int, rate_hz: int, seed: int = 0) -> Stream:
-        """A live restoration: push blocks, get what is ready, finish.
+        """A live restoration: push blocks, get what is ready, finish. Models that could be told of a noise are not.
 
         Raises:
             AudioError: no audio rate. RestorationError: a model that normalises by the level of the whole signal.
         """
-        return self._stream(_keys(seed, channels), rate_hz, 1.0, None)
+        _check(rate_hz)
+        return self._stream(_keys(seed, channels), rate_hz, 1.0, None, ())
 
     def enhance_file(self, source: Path, output: Path, settings: Settings = Settings()) -> Report:
         """Restore a file into another: see :meth:`enhance_files`."""
@@ -145,6 +172,7 @@ class Restorer:
 
         Raises:
             AudioError: a source cannot be used. OutputError: an output cannot be written, or is its own source.
+            DataError: a noise reference that is not there. RestorationError: one for a model that takes none.
         """
         infos = [probe(job.source) for job in jobs]
         for job in jobs:
@@ -152,15 +180,19 @@ class Restorer:
         if len({(info.rate_hz, info.channels, info.samples) for info in infos}) > 1:
             raise AudioError("files restored side by side must agree in rate, channels and length; restore them apart")
         rate_hz, channels = infos[0].rate_hz, infos[0].channels
+        _check(rate_hz, settings.strength)
         started = time.perf_counter()
         block = round(BLOCK_S * rate_hz)
 
         def signal() -> Iterator[Wave]:
-            parts = (blocks(job.source, block) for job in jobs)
+            parts = (_finite(job.source, block) for job in jobs)
             return (_stacked(side) for side in zip_longest(*parts))
 
         keys = _keys(settings.seed, channels) * len(jobs)
-        stream = self._stream(keys, rate_hz, settings.strength, signal)
+        survey = self._survey(len(keys), rate_hz, signal())
+        names = [job.source.name for job in jobs for _ in range(channels)]
+        references = self._references(settings.reference, survey, names)
+        stream = self._stream(keys, rate_hz, settings.strength, survey, references)
         heard, restored = ([Meter(rate_hz) for _ in jobs] for _ in range(2))
         with ExitStack() as stack:
             writers = [
@@ -169,8 +201,7 @@ class Restorer:
             ]
             taken = 0
             for wave in signal():
-                for job, meter, part in zip(jobs, heard, np.split(wave, len(jobs)), strict=True):
-                    check_finite(part, str(job.source), taken)
+                for meter, part in zip(heard, np.split(wave, len(jobs)), strict=True):
                     meter.add(part)
                 taken += wave.shape[1]
                 _emit(stream.push(wave), writers, restored)
@@ -179,6 +210,7 @@ class Restorer:
                 raise AudioError(f"{jobs[0].source}: no samples in this file; give a recording of at least one sample")
             _emit(stream.finish(), writers, restored)
         elapsed_s = (time.perf_counter() - started) / len(jobs)
+        said = (settings.reference or AUTO).said_of
         return [
             Report(
                 job,
@@ -190,38 +222,54 @@ class Restorer:
                 after.levels,
                 writer.overs,
                 tuple(seam.of(range(i * channels, (i + 1) * channels)) for seam in stream.seams),
+                tuple(map(said, references[i * channels : (i + 1) * channels])),
             )
             for i, (job, before, after, writer) in enumerate(zip(jobs, heard, restored, writers, strict=True))
         ]
 
+    def _survey(self, channels: int, rate_hz: int, signal: Iterable[Wave]) -> Survey | None:
+        """A first pass over the signal, where the model must know something of the whole."""
+        if self.model.normalise.kind == "none" and not self.model.conditions:
+            return None
+        down = StreamResampler(rate_hz, self.rate_hz, channels)
+
+        def lowered() -> Iterator[Wave]:
+            yield from map(down.push, signal)
+            yield down.finish(channels)
+
+        return Survey.of(lowered(), self.rate_hz, channels, LISTENED_S if self.model.conditions else 0.0)
+
+    def _references(
+        self, request: ReferenceRequest | None, survey: Survey | None, names: Sequence[str]
+    ) -> Sequence[Reference | None]:
+        """The noise reference of every channel; empty where the model takes none."""
+        if not self.model.conditions:
+            if request is not None:
+                raise unconditioned(self.model.name)
+            return ()
+        assert survey is not None
+        return survey.references(request or AUTO, names)
+
     def _stream(
-        self, keys: list[Key], rate_hz: int, strength: float, signal: Callable[[], Iterator[Wave]] | None
+        self,
+        keys: list[Key],
+        rate_hz: int,
+        strength: float,
+        survey: Survey | None,
+        references: Sequence[Reference | None],
     ) -> Stream:
-        """The model's stream inside what adapts it to a signal; ``signal`` gives the whole of it for a first pass."""
-        if not 1_000 <= rate_hz <= 768_000:
-            raise AudioError(f"a rate of {rate_hz} Hz is not an audio rate; allowed are 1 000 to 768 000 Hz")
-        if not 0.0 <= strength <= 1.0:
-            raise AudioError(f"a strength of {strength} is not allowed; give 0 (original) to 1 (restored)")
+        """The model's stream inside what adapts it to a signal."""
         channels = len(keys)
-        stream = self.model.stream(keys)
-        if self.model.normalise.kind != "none":
-            if signal is None:
-                raise RestorationError(
-                    f"{self.model.name} normalises by the level of the whole signal: it cannot run live"
-                )
-            stream = LevelledStream(stream, self._gain(channels, rate_hz, signal()))
+        if survey is not None:
+            stream = self.model.stream(keys, told(references, survey.statistics.peak))
+            stream = LevelledStream(stream, self.model.normalise.gain(survey.statistics))
+        elif self.model.normalise.kind == "none":
+            stream = self.model.stream(keys)
+        else:
+            raise RestorationError(f"{self.model.name} normalises by the level of the whole signal: it cannot run live")
         if rate_hz != self.rate_hz:
             stream = FullBandStream(stream, rate_hz, self.rate_hz, channels)
         return stream if strength == 1.0 else MixedStream(stream, strength, channels)
-
-    def _gain(self, channels: int, rate_hz: int, signal: Iterator[Wave]) -> Float32[ndarray, " C"]:
-        """The normalisation of every channel, from a first pass over the signal at the model's rate."""
-        down = StreamResampler(rate_hz, self.rate_hz, channels)
-        parts = [Statistics.of(down.push(wave)[:, None]) for wave in signal]
-        total = Statistics.of(down.finish(channels)[:, None])
-        for part in parts:
-            total += part
-        return self.model.normalise.gain(total)
 
 
 class LevelledStream(Wrapper):
@@ -291,6 +339,13 @@ def _emit(wave: Wave, writers: Sequence[Writer], meters: Sequence[Meter]) -> Non
         meter.add(part)
 
 
+def _check(rate_hz: int, strength: float = 1.0) -> None:
+    if not 1_000 <= rate_hz <= 768_000:
+        raise AudioError(f"a rate of {rate_hz} Hz is not an audio rate; allowed are 1 000 to 768 000 Hz")
+    if not 0.0 <= strength <= 1.0:
+        raise AudioError(f"a strength of {strength} is not allowed; give 0 (original) to 1 (restored)")
+
+
 def refuse_overwriting(source: Path, output: Path) -> None:
     """Refuse an output that is the source itself.
 
@@ -299,6 +354,15 @@ def refuse_overwriting(source: Path, output: Path) -> None:
     """
     if output.exists() and output.samefile(source):
         raise OutputError(f"{output}: would overwrite its own source; choose another name or folder")
+
+
+def _finite(source: Path, block: int) -> Iterator[Wave]:
+    """The blocks of a file; NaN and infinity are refused where they are reached."""
+    taken = 0
+    for wave in blocks(source, block):
+        check_finite(wave, str(source), taken)
+        taken += wave.shape[1]
+        yield wave
 
 
 def _stacked(side: Sequence[ndarray | None]) -> ndarray:

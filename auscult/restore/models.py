@@ -15,8 +15,9 @@ from auscult.allocator import keep_freed_memory
 from auscult.audio.resample import fit_length
 from auscult.errors import CheckpointError, RecipeError, RestorationError, need
 from auscult.features.frames import FrameStep
-from auscult.features.normalise import Normalise
+from auscult.features.normalise import Normalise, Statistics
 from auscult.hub.runs import best_checkpoint
+from auscult.restore.references import NOTHING, Told, unconditioned
 from auscult.restore.stream import ChunkStream, FrameStream, Stream, Wave
 from auscult.rng import Draws, Key
 from auscult.units import samples
@@ -38,13 +39,18 @@ class Model(ABC):
     name: str
     rate_hz: int
     normalise: Normalise
+    conditions: tuple[str, ...] = ()
+    """The names of what it may be told beside the signal."""
 
     @abstractmethod
-    def stream(self, keys: Sequence[Key]) -> Stream:
+    def stream(self, keys: Sequence[Key], told: Told = NOTHING) -> Stream:
         """A restoration of normalised samples at ``rate_hz``, one channel a key.
 
-        Channels share calls of the net but never each other's samples or noise: a channel's answer is the same
-        alone and among others.
+        Channels share calls of the net but never each other's samples, noise or what they are told: a channel's
+        answer is the same alone and among others.
+
+        Raises:
+            RestorationError: told something that the model could not heed.
         """
 
 
@@ -54,7 +60,9 @@ class FrameModel(Model):
     def __init__(self, name: str, rate_hz: int, step: FrameStep, normalise: Normalise):
         self.name, self.rate_hz, self.normalise, self._step = name, rate_hz, normalise, step
 
-    def stream(self, keys: Sequence[Key]) -> Stream:
+    def stream(self, keys: Sequence[Key], told: Told = NOTHING) -> Stream:
+        if told:
+            raise unconditioned(self.name)
         return FrameStream(self._step, len(keys))
 
 
@@ -93,23 +101,28 @@ class ChunkModel(Model):
         precision: Precision,
         compile: bool = False,
     ):
-        self.name, self.rate_hz, self.normalise = name, method.rate_hz, method.normalise
-        self._method, self._device = method, device
+        self.name, self.rate_hz = name, method.rate_hz
+        piecewise = method.normalise.per == "piece"
+        self.normalise, self._own = (Normalise(), method.normalise) if piecewise else (method.normalise, Normalise())
+        self._method, self._device, self.conditions = method, device, method.conditions
         self._nets, self._precision = _compiled(nets, device) if compile else nets, precision
         self._chunk, self._overlap = samples(cut.chunk_s, self.rate_hz), samples(cut.overlap_s, self.rate_hz)
         self._lengths = [self._chunk // 2**i for i in reversed(range(BUCKETS))] if compile else []
 
-    def stream(self, keys: Sequence[Key]) -> Stream:
-        def restore(wave: Wave, index: int) -> Wave:
-            import torch
+    def stream(self, keys: Sequence[Key], told: Told = NOTHING) -> Stream:
+        import torch
 
+        conditions = {name: torch.from_numpy(values).to(self._device) for name, values in told.items()}
+
+        def restore(wave: Wave, index: int) -> Wave:
             half = torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=self._precision == "bf16")
             with torch.inference_mode(), half:
                 length = next((length for length in self._lengths if length >= wave.shape[1]), wave.shape[1])
-                noisy = torch.from_numpy(fit_length(wave, length)[:, None].copy()).to(self._device)
+                gain = self._own.gain(Statistics.of(wave[:, None]))[:, None]
+                noisy = torch.from_numpy(fit_length(gain * wave, length)[:, None]).to(self._device)
                 draws = Draws.of(key.child(index) for key in keys)
-                restored = self._method.restore(self._nets, noisy, draws).float().cpu().numpy()
-                return restored[:, 0, : wave.shape[1]]
+                restored = self._method.restore(self._nets, noisy, draws, conditions).float().cpu().numpy()
+                return restored[:, 0, : wave.shape[1]] / gain
 
         return ChunkStream(restore, self._chunk, self._overlap, len(keys))
 
@@ -167,6 +180,22 @@ def refuse_settings(overrides: Sequence[str]) -> None:
         raise RecipeError(f"the built-in model has no settings, so '{overrides[0]}' cannot be set")
 
 
+def refuse_unconditioned(model: str | Path) -> None:
+    """Refuse what only models that are conditioned on noise understand, without building a net.
+
+    Raises:
+        RestorationError: the model is not. CheckpointError: there is none.
+    """
+    if str(model) == BUILT_IN:
+        raise unconditioned("the built-in model")
+    path = checkpoint_of(Path(model))
+    need("torch", f"the model {path.name}")
+    from auscult.hub.opening import read_checkpoint
+
+    if read_checkpoint(path).meta.method.get("conditioning") is None:
+        raise unconditioned(path.stem)
+
+
 def built_in() -> Model:
     """The built-in model on onnxruntime."""
     from auscult.restore.onnx import OnnxStep
@@ -205,6 +234,8 @@ def model_of(
     if (step := method.frame_step(nets)) is not None:
         if compile:
             raise RestorationError(f"{name} restores frame by frame; --compile is for models of whole signals")
+        if method.normalise.per == "piece":
+            raise RecipeError(f"normalise.per: {name} restores frame by frame, not in pieces; set it to file")
         return FrameModel(name, method.rate_hz, step, method.normalise)
     return ChunkModel(name, method, nets, device, cut, precision, compile)
 

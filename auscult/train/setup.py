@@ -81,7 +81,7 @@ def plan_run(
         raise RecipeError(f"name: letters, digits, '.', '_' and '-' are allowed (it names a folder), this is {name!r}")
     plans = {
         "method": recipe.plan(raw["method"], Method, "method"),
-        "data": recipe.plan(_rooted(raw["data"], data_root), PairSource, "data"),
+        "data": recipe.plan(rooted(raw["data"], data_root), PairSource, "data"),
         "training": recipe.plan(raw["training"], Training, "training"),
     }
     turns: tuple[str, ...] = plans["method"].target.turns  # type: ignore[attr-defined]
@@ -90,7 +90,7 @@ def plan_run(
     validation = None
     if (node := raw.get("validation")) is not None:
         if isinstance(node, Mapping):
-            node = {**node, "data": _rooted(node.get("data"), data_root)}
+            node = {**node, "data": rooted(node.get("data"), data_root)}
         validation = recipe.plan(node, Validation, "validation")
     _same_rate(plans["method"], plans["data"], *([validation.arguments["data"]] if validation else []))
     training: Training = plans["training"].build()
@@ -153,12 +153,12 @@ def _innermost(source: recipe.Plan) -> recipe.Plan:
     return _innermost(inner) if isinstance(inner, recipe.Plan) else source
 
 
-def _rooted(node: Any, root: Path | None) -> Any:
+def rooted(node: Any, root: Path | None) -> Any:
     """A data section with the folder its files lie in; a source that wraps another has no files of its own."""
     if root is None or not isinstance(node, Mapping):
         return node
     if "source" in node:
-        return {**node, "source": _rooted(node["source"], root)}
+        return {**node, "source": rooted(node["source"], root)}
     return {**node, "root": str(root)}
 
 

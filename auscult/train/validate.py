@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from auscult.audio.clip import Clip
+from auscult.audio.level import peak
 from auscult.audio.writer import write
 from auscult.data.loader import ATTEMPTS
 from auscult.data.pairs import Pair
@@ -21,7 +22,8 @@ from auscult.evaluate.rows import Row
 from auscult.evaluate.score import Waves, mean, metrics_named, score_waves
 from auscult.methods.base import Method
 from auscult.restore.engine import Restorer
-from auscult.restore.models import model_of
+from auscult.restore.models import Model, model_of
+from auscult.restore.references import ReferenceRequest, recalled
 from auscult.rng import Key
 from auscult.train.extremes import Heard, Judged, thinned
 from auscult.train.settings import Validation
@@ -98,7 +100,7 @@ def validate(
     judged: list[Judged] = []
     for number, pair in enumerate(pairs):
         try:
-            restored = restorer.enhance(pair.noisy, pair.rate_hz)
+            restored = restorer.enhance(pair.noisy, pair.rate_hz, reference=_request(restorer.model, pair))
         except RestorationError as error:  # the net has diverged: an item without scores, not the end of the run
             failures = {metric.label: str(error) for metric in metrics}
             lost = _lost(failures, baseline, number, pair)
@@ -116,6 +118,13 @@ def validate(
             for role, wave in roles.items():
                 write(samples / f"{number}-{role}.flac", Clip(wave, pair.rate_hz))
     return judged
+
+
+def _request(model: Model, pair: Pair) -> ReferenceRequest | None:
+    """What a model that takes a noise reference is told of an item: what comes with it, else what is found in it."""
+    if not (model.conditions and pair.conditions):
+        return None
+    return ReferenceRequest(recalled(pair.conditions, peak(pair.noisy)) or "none")
 
 
 def _lost(failures: Mapping[str, str], baseline: Baseline, number: int, pair: Pair) -> Mapping[str, float]:

@@ -448,15 +448,19 @@ def noise_types(node: dict[str, Any], root: Path, draws: int) -> set[str]:
     return {pair.provenance[0]["sources"][0]["noise_type"] for pair in pairs if pair}
 
 
+def write_types(corpus: Path) -> None:
+    """The corpus' manifest with types of noise."""
+    kinds = iter(["rain", "helicopter", "wind", "siren", "rain", "cat"])
+    rows = read_rows(corpus / "all.jsonl")
+    rows = [row | {"noise_type": next(kinds)} if row["kind"] == "noise" else row for row in rows]
+    (corpus / "typed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 class TestUnseenNoise:
     """One manifest, two sets: noise types that training saw, and those it never did."""
 
     def test_sets_are_made_side_by_side(self, corpus: Path) -> None:
-        kinds = ["rain", "helicopter", "wind", "siren", "rain", "cat"]
-        rows = read_rows(corpus / "all.jsonl")
-        noises = iter(kinds)
-        rows = [row | {"noise_type": next(noises)} if row["kind"] == "noise" else row for row in rows]
-        (corpus / "typed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_types(corpus)
         made = sections(HELD_OUT, "typed.jsonl", "typed.jsonl")
         used = {name: noise_types(node, corpus, 60) for name, node in made.items()}
         assert used == {"train": {"rain", "wind", "cat"}, "known": {"rain", "wind", "cat"}, "unseen": set(HELD_OUT)}
@@ -471,3 +475,57 @@ class TestUnseenNoise:
         assert len(types["known"]) == 16
         assert not (types["train"] | types["known"]) & set(held_out)
         assert len(banks["known"]) + len(banks["unseen"]) == 128
+
+
+class TestTypesAndPieces:
+    def test_the_type_is_a_place_in_the_list(self, corpus: Path) -> None:
+        write_types(corpus)
+        banks = {"noise": BankSpec("typed.jsonl", where={"kind": "noise"})}
+        speech = BankSpec("typed.jsonl", where={"kind": "speech"})
+        source = Mixture(speech, (AddNoise((0, 5)),), banks, corpus, crop_s=1.4)
+        kinds = {pair.provenance[0]["sources"][0]["noise_type"] for pair in drawn(source)}
+        types = (*sorted(kinds)[1:], "never heard")
+        for told in drawn(referenced(corpus, source=source, types=types)):
+            kind = told.provenance[0]["sources"][0]["noise_type"]
+            assert int(told.conditions["noise_class"]) == (types.index(kind) if kind in types else -1)
+
+    def test_a_manifest_says_the_type_of_recorded_pairs(self, corpus: Path, tmp_path: Path) -> None:
+        source = TypedPairs(items(corpus, 1.4), "siren")
+        pair = Referenced(source, 0.9, (0.2, 0.5), types=("dog", "siren")).pair(0, KEY)
+        assert int(pair.conditions["noise_class"]) == 1
+
+    def test_the_other_piece_is_of_the_same_noise_and_not_the_same(self, corpus: Path) -> None:
+        one, two = referenced(corpus), referenced(corpus, pieces=2)
+        differing = 0
+        for single, double in zip(drawn(one), drawn(two), strict=True):
+            np.testing.assert_array_equal(single.conditions["noise"], double.conditions["noise"])
+            differing += not np.array_equal(double.conditions["noise"], double.conditions["noise_other"])
+        assert differing >= 3
+        assert set(two.no_conditions()) == set(two.pair(0, KEY).conditions)
+
+
+def drawn(source: PairSource) -> list[Pair]:
+    return [source.pair(index, KEY.child(index)) for index in range(4)]
+
+
+class TypedPairs(PairSource):
+    """Pairs without provenance, all of one type."""
+
+    def __init__(self, source: PairSource, kind: str):
+        self._source, self._kind = source, kind
+        self.rate_hz, self.crop_s = source.rate_hz, source.crop_s
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def pair(self, index: int, key: Key) -> Pair:
+        return replace(self._source.pair(index, key), provenance=())
+
+    def noise_type(self, index: int) -> str | None:
+        return self._kind
+
+    def unreadable(self) -> dict[str, str]:
+        return {}
+
+    def digest(self) -> str:
+        return self._source.digest()

@@ -23,6 +23,7 @@ from auscult.features.normalise import Normalise
 from auscult.restore import folder
 from auscult.restore.engine import Job, Restorer, Settings
 from auscult.restore.models import FrameModel, Model, pick_device
+from auscult.restore.references import NOTHING, Told
 from auscult.restore.stream import ChunkStream, Stream, Wave
 from auscult.rng import Key
 
@@ -44,7 +45,7 @@ class Half(Model):
 
     name, rate_hz, normalise = "half", 16_000, Normalise("peak")
 
-    def stream(self, keys: Sequence[Key]) -> Stream:
+    def stream(self, keys: Sequence[Key], told: Told = NOTHING) -> Stream:
         def restore(wave: Wave, index: int) -> Wave:
             assert np.abs(wave).max() <= 1.0 + 1e-3
             return 0.5 * wave

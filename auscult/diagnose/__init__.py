@@ -1,0 +1,1 @@
+"""Instruments that measure what a model learned, beside how well it restores."""
