@@ -106,12 +106,12 @@ def _embeddings(found: Examination) -> Iterator[Table]:
 
 def _gradients(found: Examination) -> Iterator[Table]:
     if found.gradients:
-        rows = tuple((one.part, count(one.parameters), figures(one.norm), figures(one.weights))
-                     for one in found.gradients)  # fmt: skip
-        yield Table("Gradients of one batch", "", ("part", "parameters", "gradient", "weights"), rows)
+        norms = tuple((one.part, count(one.parameters), figures(one.norm), figures(one.weights))
+                      for one in found.gradients)  # fmt: skip
+        yield Table("Gradients of one batch", "", ("part", "parameters", "gradient", "weights"), norms)
     if one := found.dropout:
-        rows = ((f"{one.asked:g}", _interval(one.realised), _interval(one.missing)),)
-        yield Table("Drop-out in training", "", ("asked for", "realised [95 %]", "without reference [95 %]"), rows)
+        shares = (f"{one.asked:g}", _interval(one.realised), _interval(one.missing))
+        yield Table("Drop-out in training", "", ("asked for", "realised [95 %]", "without reference [95 %]"), (shares,))
 
 
 def _restorations(found: Examination) -> Iterator[Table]:

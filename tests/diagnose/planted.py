@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from scipy.signal import lfilter
@@ -40,7 +38,7 @@ def noise(kind: str, samples: int, rng: np.random.Generator) -> np.ndarray:
     return (wave / wave.std()).astype(np.float32)[None]
 
 
-def items(count: int = 24) -> Items:
+def items(count: int = 20) -> Items:
     """White "speech" at RMS 0.1 in noise of one of four types, at SNRs around 0 dB; references beside the crop."""
     clean, noisy, kinds, given = [], [], [], {"disjoint": [], "overlapping": []}
     for i in range(count):
@@ -102,7 +100,7 @@ def untrained() -> Subject:
     cond = NoiseCondition(LightEncoder(16), (AdaGN(8), SpectralChannel()))
     sizes = {**SMALL, **V2, "channels": 8, "multipliers": (1, 1), "attention_heights": ()}
     net = NCSNpp(**sizes, cond=cond)
-    return subject(net, CompressedSTFT(62, 16))
+    return subject(net, CompressedSTFT(62, 40))
 
 
 def collapsed() -> Subject:
@@ -111,8 +109,3 @@ def collapsed() -> Subject:
     with torch.no_grad():
         found.condition.encoder.pool.out.weight.zero_()
     return found
-
-
-def unlike(made: Items, origin: str) -> Items:
-    """The same items told another origin's references as their own."""
-    return replace(made, own=made.origins[origin])

@@ -17,7 +17,7 @@ from auscult.data.pairs import PairSource
 from auscult.diagnose.condition.answers import Clock, example, losses, said
 from auscult.diagnose.condition.embedding import alike, effective_rank, space, types, vectors
 from auscult.diagnose.condition.examination import Examination, examine
-from auscult.diagnose.condition.exchange import NULL, exchange, origins
+from auscult.diagnose.condition.exchange import NULL, exchange, lengths, origins
 from auscult.diagnose.condition.gap import gap
 from auscult.diagnose.condition.gradients import dropout, gradients
 from auscult.diagnose.condition.items import Items
@@ -39,6 +39,7 @@ pytest.importorskip("pesq")
 
 KEY = Key(0)
 LONG = 600.0
+TINY = {**TOLD["method"], "features": {**TOLD["method"]["features"], "hop": 40}}
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,7 @@ class TestExchange:
     def test_a_reference_that_enters_nowhere(self, unused: Examination) -> None:
         for one in (*unused.exchange.differences, *unused.origins, *unused.lengths):
             assert (one.of.mean, one.of.low, one.of.high, one.p_holm, one.sign) == (0, 0, 0, 1, 0)
-            assert one.of.items == 24
+            assert one.of.items == 20
 
     def test_a_real_net_starts_without_effect(self, few: Items) -> None:
         found = exchange(planted.untrained(), few, KEY, Clock.lasting(LONG))
@@ -162,19 +163,26 @@ class TestExchange:
 
     def test_a_leak_is_told_from_help(self, items: Items, used: Examination) -> None:
         """Beside the crop another noise, within it the true one: it helps only where it overlaps."""
-        assert answer(used, "leaks").answer == "no"
-        elsewhere = items.own.at(swapped(24, KEY))
+        first, second = items.own.halves()
+        alike = replace(items, origins={"disjoint": first, "overlapping": second})
+        found = replace(used, origins=origins(planted.wiener(), alike, Clock.lasting(LONG)))
+        assert answer(found, "leaks").answer == "no"
+        elsewhere = items.own.at(swapped(20, KEY))
         given = replace(items, origins={**items.origins, "disjoint": elsewhere})
         found = replace(used, origins=origins(planted.wiener(), given, Clock.lasting(LONG)))
         assert answer(found, "leaks").answer == "yes"
         assert find(found.origins, "overlapping over disjoint").sign == 1
 
-    def test_a_shorter_reference_saves_less(self) -> None:
-        """The spectrum of 0.1 s knows the noise nearly as well as that of 0.2 s, if it is steady."""
-        made = planted.items(8)
-        saved = examine(planted.wiener(), made, KEY, LONG).lengths
-        assert [one.name for one in saved] == ["0.1 s"]
-        assert saved[0].sign == 1
+    def test_a_shorter_reference_saves_less(self, few: Items) -> None:
+        """Of 10 ms the spectrum is a poor estimate; 0.2 s of reference hold a piece of 0.1 s, and none longer."""
+        short, long = (few.longest.first(round(s * planted.RATE_HZ)) for s in (0.01, 0.1))
+        found = losses(
+            planted.wiener(), few, {"short": short, "long": long, "none": few.own.none()}, Clock.lasting(LONG)
+        )
+        assert 0 < (found["none"] - found["short"]).mean() < (found["none"] - found["long"]).mean()
+        (saved,) = lengths(planted.wiener(), few, Clock.lasting(LONG))
+        assert (saved.name, saved.sign) == ("0.1 s", 1)
+        assert saved.of.mean == pytest.approx((found["none"] - found["long"]).mean())
 
 
 class TestGap:
@@ -183,7 +191,8 @@ class TestGap:
         model = planted.wiener()
         y = model.method.encode(items.noisy)
         told = model.encode(items.own)
-        removed = y - model.net(torch.cat([y, y], dim=1), torch.ones(24), told)
+        with torch.no_grad():
+            removed = y - model.net(torch.cat([y, y], dim=1), torch.ones(20), told)
         norms = [float(x.abs().square().sum((1, 2, 3)).sqrt().sum()) for x in (removed, y)]
         assert {round(one.of.mean, 5) for one in used.gap} == {round(norms[0] / norms[1], 5)}
         assert all((one.of.mean, one.of.high) == (0, 0) for one in unused.gap)
@@ -201,7 +210,7 @@ class TestEmbedding:
         assert used.alike.difference.of.low > 0.3
         assert used.types.accuracy.mean == 1
         assert used.types.accuracy_p == used.types.silhouette_p == 0.01
-        assert abs(used.types.chance - 0.25) < 0.05
+        assert 0.1 < used.types.chance < 0.3  # below 1/4: a type that is rare among the others is common here
 
     def test_a_collapsed_encoder_is_said_to_be(self, few: Items, unused: Examination) -> None:
         model = planted.collapsed()
@@ -221,14 +230,14 @@ class TestEmbedding:
         found = types(rng.standard_normal((60, 8)), [list("abc")[i % 3] for i in range(60)], KEY)
         assert found.accuracy_p > 0.05
         assert found.silhouette_p > 0.05
-        assert types(vectors(planted.wiener(), items.own), ("a",) * 24, KEY) is None
+        assert types(vectors(planted.wiener(), items.own), ("a",) * 20, KEY) is None
 
 
 def test_redundancy_of_what_the_input_tells_and_of_what_it_does_not(items: Items, used: Examination) -> None:
     """At 0 dB a steady noise's spectrum stands in the noisy input; random vectors do not."""
     assert used.redundancy.low > 0.8
     assert answer(used, "redundant").answer == "yes"
-    chance = redundancy(items.noisy, np.random.default_rng(0).standard_normal((24, 16)))
+    chance = redundancy(items.noisy, np.random.default_rng(0).standard_normal((20, 16)))
     assert chance.high < 0.2
     assert answer(replace(used, redundancy=chance), "redundant").answer == "no"
 
@@ -269,15 +278,16 @@ class TestRestoration:
 
 
 def test_verdicts(used: Examination, unused: Examination) -> None:
-    assert answers(used) | {"Does learning reach it?": ""} == {
+    found = answers(used)
+    assert found.pop("Does it only help because it leaks?") in ("no", "in part")  # the noise's own spectrum is better
+    assert found.pop("Does learning reach it?") == "no"  # the filter has no injection that learns
+    assert found == {
         "Is it used?": "yes",
         "Does it help?": "yes",
-        "Does it only help because it leaks?": "no",
         "Is it redundant?": "yes",
         "Has the embedding collapsed?": "no",
         "Does it know a noise again?": "yes",
         "Does a reference from the noisy recording serve?": "not measured",
-        "Does learning reach it?": "",
     }
     found = answers(unused)
     assert (found["Is it used?"], found["Does it help?"]) == ("no", "not shown")
@@ -315,7 +325,7 @@ def test_without_drop_out_there_is_no_null(few: Items) -> None:
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a net with a condition, as it starts."""
     folder = tmp_path_factory.mktemp("runs") / "tiny-told-0"
-    write_checkpoint(folder / "checkpoints" / "step-00000000.safetensors", TOLD["method"])
+    write_checkpoint(folder / "checkpoints" / "step-00000000.safetensors", TINY)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(TOLD))
     row = {"step": 1, "turns": {"net": {"notes": {"dropped": 0.5, "no_reference": 0.0}}}}
     (folder / "history.jsonl").write_text(json.dumps(row) + "\n")
@@ -333,8 +343,8 @@ class TestCommand:
     def test_tables_json_and_page(self, auscult: Run, run_folder: Path, corpus: Path, tmp_path: Path) -> None:
         pytest.importorskip("jinja2")
         pytest.importorskip("matplotlib")
-        code, out, err = auscult("condition", run_folder, "--data", corpus, "--items", 8, "--budget", "5m", "--device",
-                                 "cpu", "-o", tmp_path)  # fmt: skip
+        code, out, err = auscult("condition", run_folder, "--data", corpus, "--items", 8, "--budget", "5m", "--set",
+                                 "crop_s=0.15", "--device", "cpu", "-o", tmp_path)  # fmt: skip
         assert code == 0, err
         assert re.search(r"Is it used\?\s+no\s+ignored", out)
         assert "types of noise: left out: the data names no two types" in err

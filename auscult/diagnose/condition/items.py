@@ -23,6 +23,9 @@ from auscult.rng import Key
 FEWEST = 8
 """Fewer items bear no statement."""
 
+Place = tuple[int, Key]
+"""An index and a key, by which every source that differs in references alone gives the same item."""
+
 
 @dataclass(frozen=True)
 class Items:
@@ -73,8 +76,8 @@ def draw(recordings: Recordings, normalise: Normalise, count: int, key: Key) -> 
         DataError: fewer than ``FEWEST`` of them.
     """
     own = recordings.referenced()
-    places = [found for position in range(count) if (found := _place(own, key, position))]
-    heard = [(place, pair) for place in places if (pair := own.pair(*place)).conditions["noise_samples"] > 0]
+    drawn = [found for position in range(count) if (found := _drawn(own, key, position))]
+    heard = [(place, pair) for place, pair in drawn if pair.conditions["noise_samples"] > 0]
     if len(heard) < FEWEST:
         raise DataError(
             f"{len(heard)} of {count} items have a noise reference; at least {FEWEST} are needed: raise --items, or "
@@ -100,23 +103,20 @@ def draw(recordings: Recordings, normalise: Normalise, count: int, key: Key) -> 
     )
 
 
-def _place(source: PairSource, key: Key, position: int) -> tuple[int, Key] | None:
-    """The index and key of a usable item."""
+def _drawn(source: PairSource, key: Key, position: int) -> tuple[Place, Pair] | None:
+    """A usable item."""
     epoch, place = divmod(position, len(source))
     for attempt in range(ATTEMPTS):
         index = int(permutation(key, epoch, len(source))[(place + attempt) % len(source)])
         found = index, key.child("item", epoch, place, attempt)
         try:
-            source.pair(*found)
+            return found, source.pair(*found)
         except Unusable:
             continue
-        return found
     return None
 
 
-def _by_origin(
-    recordings: Recordings, places: Sequence[tuple[int, Key]]
-) -> tuple[dict[str, References], tuple[str, ...]]:
+def _by_origin(recordings: Recordings, places: Sequence[Place]) -> tuple[dict[str, References], tuple[str, ...]]:
     """References of every origin, and why there are none of some."""
     found: dict[str, References] = {}
     notes = []

@@ -111,10 +111,10 @@ def swapped(count: int, key: Key) -> Places:
 def of_another_type(references: References, kinds: Sequence[str | None], key: Key) -> References:
     """The sound of an item with another type of noise, at the item's own level; none where no type is known."""
     rng, places = key.numpy(), np.arange(len(kinds))
-    known = np.array([kind is not None for kind in kinds]) & references.present
+    known = [i for i, here in enumerate(references.present) if here and kinds[i] is not None]
     found = np.zeros(len(kinds), bool)
-    for i in np.flatnonzero(known):
-        others = [j for j in np.flatnonzero(known) if kinds[j] != kinds[i]]
+    for i in known:
+        others = [j for j in known if kinds[j] != kinds[i]]
         if others:
             places[i], found[i] = others[int(rng.integers(len(others)))], True
     other = references.at(places)

@@ -91,16 +91,13 @@ def leaks(of: Examination) -> Verdict:
         return Verdict(question, "not measured", "", rule)
     over = find(of.origins or (), exchange.over(OVERLAPPING))
     if beside.sign > 0:
-        more = over is not None and over.sign > 0
-        return Verdict(question, "in part" if more else "no", _leak_words(more), rule)
+        words = f"a reference that shares no sample with the crop saves {_numbers(beside.of)} of loss"
+        if over is not None and over.sign > 0:
+            return Verdict(question, "in part", f"{words}; an overlapping one {_numbers(over.of)} more", rule)
+        return Verdict(question, "no", words, rule)
     if within.sign > 0:
         return Verdict(question, "yes", "it helps within the crop, and beside it is not shown to", rule)
     return Verdict(question, "not shown", "neither origin is shown to help", rule)
-
-
-def _leak_words(more: bool) -> str:
-    beside = "a reference that shares no sample with the crop helps"
-    return f"{beside}; an overlapping one helps more" if more else beside
 
 
 def redundant(of: Examination) -> Verdict:
@@ -180,6 +177,10 @@ def _shown(found: Sequence[Difference], names: Sequence[str]) -> list[str]:
 
 def _side(one: Estimate, limit: float) -> Answer:
     return "yes" if one.low > limit else "no" if one.high < limit else "not shown"
+
+
+def _numbers(one: Estimate) -> str:
+    return f"{one.mean:.3g} [{one.low:.3g}, {one.high:.3g}]"
 
 
 def _interval(one: Estimate) -> str:
