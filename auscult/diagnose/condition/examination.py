@@ -44,6 +44,7 @@ class Examination:
     alike: Alike | None
     types: Types | None
     redundancy: Estimate | None
+    picture: Picture | None
     gradients: tuple[Gradient, ...] | None
     dropout: DropOut | None
     gap: tuple[Gap, ...] | None
@@ -51,7 +52,6 @@ class Examination:
     origins: tuple[Difference, ...] | None
     lengths: tuple[Difference, ...] | None
     restoration: Restoration | None
-    picture: Picture | None
     left_out: Mapping[str, str]
     notes: tuple[str, ...]
     elapsed_s: float
@@ -78,6 +78,7 @@ def examine(
         alike=bench.use("pieces of one recording", lambda _: embedding.alike(subject, items, key), none=SHORT),
         types=bench.use("types of noise", lambda _: embedding.types(z, items.kinds, key), none=UNTOLD),
         redundancy=bench.use("redundancy", lambda _: redundancy(items.noisy, z)),
+        picture=bench.use("picture", lambda _: embedding.picture(z, items.kinds, key.seed)),
         gradients=bench.use("gradients", lambda _: gradients(subject, items)),
         dropout=bench.use("drop-out", lambda _: dropout(subject, history or ()), run, "the run logged none"),
         gap=bench.use("gap", lambda clock: gap(subject, items, clock.share(0.2)), null),
@@ -85,7 +86,6 @@ def examine(
         origins=bench.use("origins", lambda clock: exchange.origins(subject, items, clock.share(0.3))),
         lengths=bench.use("lengths", lambda clock: exchange.lengths(subject, items, clock.share(0.3)), null),
         restoration=bench.use("restoration", lambda clock: restoration(subject, some, key, clock)),
-        picture=bench.use("picture", lambda _: embedding.picture(z, items.kinds, key.seed)),
         left_out=bench.left_out,
         notes=items.notes,
         elapsed_s=time.monotonic() - started,
