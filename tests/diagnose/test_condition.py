@@ -172,6 +172,8 @@ class TestExchange:
         found = replace(used, origins=origins(planted.wiener(), given, Clock.lasting(LONG)))
         assert answer(found, "leaks").answer == "yes"
         assert find(found.origins, "overlapping over disjoint").sign == 1
+        few = tuple(replace(one, p_holm=1.0) if one.name != "overlapping" else one for one in found.origins)
+        assert answer(replace(found, origins=few), "leaks").answer == "not shown"  # absence of evidence is none
 
     def test_a_shorter_reference_saves_less(self, few: Items) -> None:
         """Of 10 ms the spectrum is a poor estimate; 0.2 s of reference hold a piece of 0.1 s, and none longer."""
@@ -349,7 +351,7 @@ class TestCommand:
         assert re.search(r"Is it used\?\s+no\s+ignored", out)
         assert "types of noise: left out: the data names no two types" in err
         found = json.loads((tmp_path / "condition.json").read_text())
-        assert found["data"] == "data"
+        assert (found["data"], found["name"]) == ("data", "tiny-told-0/step-00000000")
         assert found["dropout"]["realised"]["mean"] == 0.5
         assert {one["of"]["high"] for one in found["gap"]} == {0}
         assert len(found["verdicts"]) == 8

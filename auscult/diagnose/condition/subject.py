@@ -11,6 +11,7 @@ from torch import nn
 
 from auscult import recipe
 from auscult.conditions.noise_reference import noise_reference
+from auscult.diagnose.condition.recordings import run_of
 from auscult.diagnose.condition.references import References
 from auscult.errors import CheckpointError
 from auscult.hub.opening import open_method
@@ -68,4 +69,5 @@ def open_subject(path: Path, device: str, trust: Collection[str] = ()) -> Subjec
             "with one (method.net.cond and method.conditioning, as in the recipe noise-small)"
         )
     conditioning = recipe.plan(meta.method, Method, "method").arguments["conditioning"].build()
-    return Subject(path.stem, method, nets["net"].to(device), conditioning, torch.device(device))
+    name = f"{run.name}/{path.stem}" if (run := run_of(path)) else path.stem
+    return Subject(name, method, nets["net"].to(device), conditioning, torch.device(device))

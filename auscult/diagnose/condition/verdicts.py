@@ -83,21 +83,24 @@ def leaks(of: Examination) -> Verdict:
     """Does a reference help only where it overlaps what is restored, which gives the target away?"""
     question = "Does it only help because it leaks?"
     rule = (
-        "yes: an overlapping reference is shown to help, and none beside the crop is. in part: both do, the "
-        "overlapping one more. no: one beside the crop does, and overlapping adds nothing that is shown"
+        "yes: an overlapping reference is shown to help, and to help more than one beside the crop, which is not shown "
+        "to. in part: both help, the overlapping one more. no: one beside the crop helps, and overlapping adds nothing "
+        "that is shown"
     )
     beside, within = (find(of.origins or (), name) for name in (DISJOINT, OVERLAPPING))
     if beside is None or within is None:
         return Verdict(question, "not measured", "", rule)
     over = find(of.origins or (), exchange.over(OVERLAPPING))
+    more = over is not None and over.sign > 0
     if beside.sign > 0:
         words = f"a reference that shares no sample with the crop saves {_numbers(beside.of)} of loss"
-        if over is not None and over.sign > 0:
+        if over is not None and more:
             return Verdict(question, "in part", f"{words}; an overlapping one {_numbers(over.of)} more", rule)
         return Verdict(question, "no", words, rule)
-    if within.sign > 0:
+    if within.sign > 0 and more:
         return Verdict(question, "yes", "it helps within the crop, and beside it is not shown to", rule)
-    return Verdict(question, "not shown", "neither origin is shown to help", rule)
+    helping = "an overlapping one helps, but not shown to be more than one beside the crop does"
+    return Verdict(question, "not shown", helping if within.sign > 0 else "neither origin is shown to help", rule)
 
 
 def redundant(of: Examination) -> Verdict:
