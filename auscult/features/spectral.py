@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from auscult.audio.stft import window_of
 from auscult.bounds import Count, Positive
+from auscult.errors import RecipeError
 from auscult.features.polar import polar
 
 Transform = Literal["exponent", "polar", "log", "none"]
@@ -34,6 +35,9 @@ class CompressedSTFT(nn.Module):
         transform: ``exponent`` (factor |S|^exponent), ``polar`` (the same with the offsets of MP-SENet, by which
             silence has a small magnitude), ``log`` (factor ln(1 + |S|)) or ``none`` (no factor either).
         exponent, factor: of the transform.
+
+    Raises:
+        RecipeError: windows that overlap by less than half.
     """
 
     taper: Tensor
@@ -48,6 +52,11 @@ class CompressedSTFT(nn.Module):
         factor: Positive = 0.15,
     ):
         super().__init__()
+        if hop > n_fft // 2 + 1:
+            raise RecipeError(
+                f"features.hop: windows of {n_fft} samples every {hop} leave samples at the end that none covers, so "
+                f"the wave cannot be had back; take a hop of at most {n_fft // 2 + 1}"
+            )
         self.n_fft, self.hop, self.window = n_fft, hop, window
         self.transform, self.exponent, self.factor = transform, exponent, factor
         self.register_buffer("taper", torch.from_numpy(window_of(window, n_fft)).float(), persistent=False)

@@ -53,8 +53,9 @@ class NormedConv(nn.Module):
 class DilatedDense(nn.Module):
     """Every layer sees the outputs of all before it, newest first, and the input last; dilations 1, 2, 4, ... in time.
 
-    A convolution of joined maps is the sum of convolutions of each. The maps are never joined nor padded: nothing is
-    kept for the gradient but the maps themselves.
+    A convolution of joined maps is the sum of convolutions of each. Without a gradient the maps are therefore never
+    joined, which halves the peak; with a gradient they are, and padded first: the backward pass of one convolution
+    without padding of its own takes half as long.
     """
 
     def __init__(self, channels: int, depth: int = 4):
@@ -73,9 +74,12 @@ class DilatedDense(nn.Module):
         return x
 
     def _convolved(self, conv: nn.Conv2d, seen: list[Map]) -> Map:
-        """Padding is on both sides in time; the frames that look ahead are the last ones, and are cut off."""
-        weights = conv.weight.split(self.channels, dim=1)
+        """Where padding is on both sides in time, the frames that look ahead are the last ones, and are cut off."""
         reach = conv.dilation[0]
+        if torch.is_grad_enabled():
+            padded = F.pad(torch.cat(seen, dim=1), (1, 1, reach, 0))
+            return F.conv2d(padded, conv.weight, conv.bias, dilation=conv.dilation)
+        weights = conv.weight.split(self.channels, dim=1)
         terms = (
             F.conv2d(x, weight, bias, padding=conv.padding, dilation=conv.dilation)[:, :, :-reach]
             for x, weight, bias in zip(seen, weights, [conv.bias, *[None] * (len(seen) - 1)], strict=True)

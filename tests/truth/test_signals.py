@@ -12,8 +12,9 @@ from auscult.audio.clip import Clip
 from auscult.audio.level import active_level_db, peak, rms_db
 from auscult.audio.resample import StreamResampler, resample, resampled_length
 from auscult.audio.stft import STFT, Analysis, Synthesis, extend
+from auscult.errors import RecipeError
 from auscult.features.normalise import Kind, Normalise, Statistics
-from auscult.features.spectral import CompressedSTFT, pad_frames
+from auscult.features.spectral import CompressedSTFT, WindowKind, pad_frames
 from auscult.features.spectral import extend as extend_torch
 
 TRANSFORMS = [(512, 256, "sqrthann"), (510, 128, "hann"), (400, 100, "hamming")]
@@ -121,3 +122,16 @@ def test_normalisation_reaches_its_target_and_adds_over_parts(kind: Kind, noisy:
     reached = {"peak": np.abs(scaled).max(), "rms": np.sqrt(np.square(scaled).mean()), "std": scaled.std()}[kind]
     assert reached == pytest.approx(0.7, rel=1e-4)
     assert Normalise(kind).gain(Statistics.of(np.zeros((1, 1, 10), np.float32))) == 1.0
+
+
+@pytest.mark.parametrize("window", ["hann", "hamming", "sqrthann"])
+@pytest.mark.parametrize("samples", [1, 509, 4_000, 4_079])
+def test_windows_that_overlap_by_half_give_every_sample_back(window: WindowKind, samples: int) -> None:
+    wave = torch.randn(1, 1, samples)
+    features = CompressedSTFT(510, 255, window, "none")
+    assert torch.allclose(features.decode(features.encode(wave), samples), wave, atol=1e-4)
+
+
+def test_windows_that_do_not_tile_are_refused() -> None:
+    with pytest.raises(RecipeError, match="every 257 leave samples at the end that none covers"):
+        CompressedSTFT(510, 257)
