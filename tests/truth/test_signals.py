@@ -126,9 +126,9 @@ def test_normalisation_reaches_its_target_and_adds_over_parts(kind: Kind, noisy:
 
 @pytest.mark.parametrize("window", ["hann", "hamming", "sqrthann"])
 @pytest.mark.parametrize("samples", [1, 509, 4_000, 4_079])
-def test_windows_that_overlap_by_half_give_every_sample_back(window: WindowKind, samples: int) -> None:
+def test_windows_that_overlap_give_every_sample_back(window: WindowKind, samples: int) -> None:
     wave = torch.randn(1, 1, samples)
-    features = CompressedSTFT(510, 255, window, "none")
+    features = CompressedSTFT(510, 192, window, "none")
     assert torch.allclose(features.decode(features.encode(wave), samples), wave, atol=1e-4)
 
 
