@@ -121,7 +121,8 @@ class ChunkModel(Model):
                 gain = self._own.gain(Statistics.of(wave[:, None]))[:, None]
                 noisy = torch.from_numpy(fit_length(gain * wave, length)[:, None]).to(self._device)
                 draws = Draws.of(key.child(index) for key in keys)
-                restored = self._method.restore(self._nets, noisy, draws, conditions).float().cpu().numpy()
+                given = (conditions,) if self.conditions else ()  # a method of a user's own need not know of any
+                restored = self._method.restore(self._nets, noisy, draws, *given).float().cpu().numpy()
                 return restored[:, 0, : wave.shape[1]] / gain
 
         return ChunkStream(restore, self._chunk, self._overlap, len(keys))

@@ -100,7 +100,7 @@ def untrained() -> Subject:
     cond = NoiseCondition(LightEncoder(16), (AdaGN(8), SpectralChannel()))
     sizes = {**SMALL, **V2, "channels": 8, "multipliers": (1, 1), "attention_heights": ()}
     net = NCSNpp(**sizes, cond=cond)
-    return subject(net, CompressedSTFT(62, 40))
+    return subject(net, CompressedSTFT(62, 32))
 
 
 def collapsed() -> Subject:

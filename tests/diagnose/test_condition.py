@@ -39,7 +39,7 @@ pytest.importorskip("pesq")
 
 KEY = Key(0)
 LONG = 600.0
-TINY = {**TOLD["method"], "features": {**TOLD["method"]["features"], "hop": 40}}
+TINY = {**TOLD["method"], "features": {**TOLD["method"]["features"], "hop": 32}}
 
 
 @pytest.fixture(scope="module")

@@ -192,7 +192,7 @@ def test_training_draws_times_up_to_the_end_of_the_path() -> None:
     wave = 0.1 * torch.ones(1, 1, 4_000)
     batch = Batch(wave, wave, torch.ones(1), torch.tensor([4_000]), torch.tensor([0]), {}, [[]])
     model = ScoreModel(Zero(), CompressedSTFT(), BBED())
-    assert float(model.forward(model.nets(), batch, Last([0])).t) == pytest.approx(0.999)
+    assert float(model.forward(model.nets(), batch, Last([0])).example.t) == pytest.approx(0.999)
 
 
 def test_a_recipe_whose_sampler_cannot_walk_its_path_fails_before_training() -> None:
