@@ -60,6 +60,9 @@ class Trainer:
         device = self.accelerator.device
         if device.type == "cpu":
             keep_freed_memory()
+        self.key = Key(plan.seed)
+        self.method = plan.method()  # before the folder: what it refuses leaves none behind
+        nets = self.method.nets()
         back_to, self.set_aside = plan.options.resume_from, None
         if back_to is not None:
             check_save(run.checkpoints, back_to)
@@ -67,9 +70,6 @@ class Trainer:
             run.open(plan.resolved, plan.recordings)
             self.set_aside = run.set_aside(back_to) if back_to is not None else None
         self.accelerator.wait_for_everyone()
-        self.key = Key(plan.seed)
-        self.method = plan.method()
-        nets = self.method.nets()
         self.started_from = plan.initialise(nets)
         self.turns = self.method.turns
         optimisers = {turn: plan.optimisers[turn].build(nets[turn]) for turn in self.turns}

@@ -345,3 +345,11 @@ class TestTrackers:
         assert seen[0]["id"] == tmp_path.name
         assert seen[0]["resume"] == "allow"
         assert seen[1:] == [({"step/turns/net/loss": 0.5}, 3), "end"]
+
+
+def test_a_method_that_refuses_its_values_leaves_no_folder(corpus: Path, tmp_path: Path) -> None:
+    method = {**REGRESSION["method"], "net": {"type": "TSCNet", "n_fft": 402}}
+    plan = plan_run(recipe(method=method), Options(workers=0, device="cpu"), corpus)
+    with pytest.raises(RecipeError, match="multiple of 4"):
+        Trainer(plan, RunFolder(tmp_path / "run"), print)
+    assert not (tmp_path / "run").exists()
