@@ -13,7 +13,9 @@ from typer.core import TyperGroup
 from auscult.cli.shared import Json, print_json, print_table
 
 if TYPE_CHECKING:
-    from auscult.evaluate.listening import AbReport, AbxReport, MushraReport
+    from auscult.evaluate.abx import AbxReport
+    from auscult.evaluate.mushra import MushraReport
+    from auscult.evaluate.preference import AbReport
     from auscult.report.listen import Built
 
 DEFAULT = "page"
@@ -171,8 +173,10 @@ def score(
 
     auscult listen score results-*.json
     """
+    from auscult.evaluate.abx import AbxReport
     from auscult.evaluate.answers import read_results
-    from auscult.evaluate.listening import AbReport, AbxReport, analyse
+    from auscult.evaluate.listening import analyse
+    from auscult.evaluate.preference import AbReport
 
     answers = read_results(results)
     report = analyse(answers, screening)

@@ -132,7 +132,7 @@ def _audio_facts(path: Path) -> dict[str, object]:
     import numpy as np
 
     from auscult.audio.clip import blocks, probe
-    from auscult.restore.engine import Meter
+    from auscult.restore.meter import Meter
 
     header, meter, peak, bad = probe(path), Meter(probe(path).rate_hz), 0.0, 0
     for wave in blocks(path, 10 * header.rate_hz):

@@ -220,6 +220,12 @@ class Pairs(PairSource):
         return _degraded(Pair(clean, noisy, self.rate_hz, name, start, length), self._chain, key, self._banks)
 
 
+def heard_type(source: PairSource, index: int, pair: Pair) -> str | None:
+    """The type of an item's noise: of the loudest that was added, or as the source's manifest says."""
+    added = [part for one in pair.provenance for part in one.get("sources", ())]
+    return added[0].get("noise_type") if added else source.noise_type(index)
+
+
 def _listings(specs: Mapping[str, BankSpec], chain: Sequence[Degradation], root: Path) -> dict[str, Listing]:
     """What each bank holds.
 

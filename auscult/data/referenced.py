@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from auscult.audio.level import peak, power, rms_db
 from auscult.bounds import Positive, Range
-from auscult.data.pairs import SILENCE_DB, Pair, PairSource
+from auscult.data.pairs import SILENCE_DB, Pair, PairSource, heard_type
 from auscult.data.references import SHORTEST_S, SILENT, TYPE, Detector, Reference, conditions, from_noisy, located
 from auscult.degrade.base import Drawn, Unusable
 from auscult.errors import RecipeError
@@ -97,7 +97,7 @@ class Referenced(PairSource):
         return replace(
             item,
             provenance=(*whole.provenance, reference.origin if reference else absent),
-            conditions=self._conditions(reference, other, peak(item.noisy), self._type(whole, index)),
+            conditions=self._conditions(reference, other, peak(item.noisy), heard_type(self._source, index, whole)),
         )
 
     def _conditions(
@@ -111,11 +111,6 @@ class Referenced(PairSource):
             second = conditions(other, longest, noisy_peak)
             found |= {"noise_other": second["noise"], "noise_other_samples": second["noise_samples"]}
         return found
-
-    def _type(self, whole: Pair, index: int) -> str | None:
-        """Of the loudest noise that was added, or as the source's manifest says."""
-        added = [part for one in whole.provenance for part in one.get("sources", ())]
-        return added[0].get("noise_type") if added else self._source.noise_type(index)
 
     def _cut(self, whole: Pair, key: Key) -> tuple[int, int]:
         """Start and length of what is restored: the start or the end of the recorded part, so that one rest stays."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import itertools
 import json
 import math
@@ -14,34 +13,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import soundfile
-from jaxtyping import Float
-from numpy import ndarray
 
-from auscult.audio.clip import find_audio, probe, read
-from auscult.audio.level import active_level_db
+from auscult.audio.clip import find_audio
 from auscult.data.manifest import match_names
 from auscult.errors import DataError, need
-from auscult.evaluate.answers import ANCHOR, REFERENCE
+from auscult.evaluate.answers import ANCHOR, REFERENCE, Kind
 from auscult.report.page import media_uri, write_page
+from auscult.report.stimuli import Item, Levels, Sounds, encoded, levels_of, sounds_of
 from auscult.rng import Key
 from auscult.units import amplitude
 
-Kind = Literal["abx", "ab", "mushra"]
 KINDS: tuple[Kind, ...] = ("abx", "ab", "mushra")
-"""What the hidden reference and the hidden anchor are called in results."""
 SCHEMA = 1
 LEVEL_LUFS = -23.0
 CEILING_DB = -1.0
 """Highest sample peak in a page: room for the peaks between samples that a converter makes."""
-SILENT_DB = -70.0
-"""Below this, nothing is turned up: BS.1770 hears no programme there either."""
-ANCHOR_HZ = 3_500
 MOST_STIMULI = 12
 """In one trial (BS.1534-3, section 5.2)."""
 LARGE_BYTES = 50_000_000
-_FADE_S = 0.01
-_LOUDNESS_BLOCK_S = 0.4
 
 
 @dataclass(frozen=True)
@@ -61,24 +50,6 @@ class Request:
     max_s: float | None = None
     level: float | Literal["reference"] = LEVEL_LUFS
     title: str = "Listening test"
-
-
-@dataclass(frozen=True)
-class Item:
-    """One recording from every system (and the reference), by name."""
-
-    name: str
-    files: Mapping[str, Path]
-
-
-@dataclass(frozen=True)
-class Sounds:
-    """The waves of one item, float64 (C, T), all of one form; ``excerpt_s`` is what was cut out, if it was."""
-
-    item: str
-    rate_hz: int
-    waves: Mapping[str, Float[ndarray, "C T"]]
-    excerpt_s: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -136,8 +107,8 @@ def build(request: Request) -> Built:
     need("pyloudnorm", "matching the loudness of a listening test")
     found = items_of(_sources(request))
     items = draw(found, _count(request), request.seed)
-    sounds = [_sounds(item, request) for item in items]
-    levels = [_levels(sound) for sound in sounds]
+    sounds = [sounds_of(item, request.kind == "mushra", request.max_s) for item in items]
+    levels = [levels_of(sound) for sound in sounds]
     gains = [_gains(own, request) for own in levels]
     attenuation_db = _attenuation_db(sounds, gains)
     stimuli, audio = {}, {}
@@ -224,115 +195,7 @@ def draw(items: Sequence[Item], count: int, seed: int) -> list[Item]:
     return [items[i] for i in sorted(chosen)]
 
 
-# --- what is heard
-
-
-def _sounds(item: Item, request: Request) -> Sounds:
-    _check_form(item)
-    clips = {name: read(path) for name, path in item.files.items()}
-    rate_hz = next(iter(clips.values())).rate_hz
-    waves = {name: clip.wave.astype(np.float64) for name, clip in clips.items()}
-    if request.kind == "mushra":
-        waves[ANCHOR] = anchor(waves[REFERENCE], rate_hz, item.name)
-    return excerpt(Sounds(item.name, rate_hz, waves), request.max_s)
-
-
-def _check_form(item: Item) -> None:
-    infos = {name: probe(path) for name, path in item.files.items()}
-    forms = {name: (info.rate_hz, info.channels, info.samples) for name, info in infos.items()}
-    first, form = next(iter(forms.items()))
-    for name, other in forms.items():
-        if other != form:
-            raise DataError(
-                f"{item.name}: {name} has {_form(other)}, {first} has {_form(form)}; nothing is cut or resampled "
-                "silently: make them equal first"
-            )
-    if form[1] > 2:
-        raise DataError(f"{item.name}: {form[1]} channels; a listening test plays mono or stereo")
-
-
-def _form(form: tuple[int, int, int]) -> str:
-    rate_hz, channels, samples = form
-    return f"{samples} samples of {channels} channel{'s' if channels > 1 else ''} at {rate_hz} Hz"
-
-
-def anchor(wave: Float[ndarray, "C T"], rate_hz: int, name: str = "array") -> Float[ndarray, "C T"]:
-    """The low anchor of BS.1534-3: a low-pass at 3.5 kHz, 60 dB down from 4 kHz on, without delay.
-
-    Raises:
-        DataError: the rate is too low for it.
-    """
-    from scipy.signal import fftconvolve, firwin, kaiserord
-
-    width_hz = 500.0
-    if rate_hz < 2 * (ANCHOR_HZ + width_hz):
-        raise DataError(f"{name}: the 3.5 kHz anchor of a mushra test needs 8000 Hz or more, this is {rate_hz} Hz")
-    taps, beta = kaiserord(60.0, width_hz / (rate_hz / 2))
-    response = firwin(taps | 1, ANCHOR_HZ + width_hz / 2, window=("kaiser", beta), fs=rate_hz)
-    full = fftconvolve(wave, response[None], axes=1)
-    return full[:, response.size // 2 :][:, : wave.shape[1]]
-
-
-def excerpt(sounds: Sounds, max_s: float | None) -> Sounds:
-    """At most ``max_s`` seconds: the stretch with the most energy over all stimuli, faded where it was cut."""
-    samples = next(iter(sounds.waves.values())).shape[1]
-    wanted = samples if max_s is None else max(1, round(max_s * sounds.rate_hz))
-    if wanted >= samples:
-        return sounds
-    power = np.sum([np.square(wave).mean(0) / (np.square(wave).mean() or 1.0) for wave in sounds.waves.values()], 0)
-    total = np.concatenate([[0.0], np.cumsum(power)])
-    start = int(np.argmax(total[wanted:] - total[:-wanted]))
-    window = _window(wanted, round(_FADE_S * sounds.rate_hz), start > 0, start + wanted < samples)
-    waves = {name: wave[:, start : start + wanted] * window for name, wave in sounds.waves.items()}
-    span = (start / sounds.rate_hz, (start + wanted) / sounds.rate_hz)
-    return Sounds(sounds.item, sounds.rate_hz, waves, span)
-
-
-def _window(samples: int, fade: int, opens: bool, closes: bool) -> ndarray:
-    window = np.ones(samples)
-    fade = min(fade, samples // 2)
-    ramp = np.sin(np.pi / 2 * (np.arange(fade) + 0.5) / fade) ** 2 if fade else np.ones(0)
-    if opens:
-        window[:fade] = ramp
-    if closes:
-        window[samples - fade :] = ramp[::-1]
-    return window
-
-
 # --- how loud
-
-
-@dataclass(frozen=True)
-class Levels:
-    """Levels of the stimuli of one item by one measure; a silent one has minus infinity."""
-
-    values: Mapping[str, float]
-    measure: str
-    notes: tuple[str, ...] = ()
-
-
-def loudness_lufs(wave: Float[ndarray, "C T"], rate_hz: int) -> float:
-    """Integrated loudness (ITU-R BS.1770); minus infinity where it is not defined: too short, too quiet."""
-    if wave.shape[1] <= _LOUDNESS_BLOCK_S * rate_hz:
-        return -math.inf
-    meter = need("pyloudnorm", "matching the loudness of a listening test").Meter(rate_hz)
-    return float(meter.integrated_loudness(np.asarray(wave, np.float64).T))
-
-
-def _levels(sounds: Sounds) -> Levels:
-    """Loudness where every stimulus of the item has one, else active speech level for all of them."""
-    values = {name: loudness_lufs(wave, sounds.rate_hz) for name, wave in sounds.waves.items()}
-    if all(map(math.isfinite, values.values())):
-        return Levels(values, "BS.1770 loudness")
-    values = {name: _active_db(wave, sounds.rate_hz) for name, wave in sounds.waves.items()}
-    notes = [f"{sounds.item}: too short or too quiet for BS.1770; matched by active speech level (P.56)"]
-    notes += [f"{sounds.item}: {name} is silent" for name, value in values.items() if not math.isfinite(value)]
-    return Levels(values, "P.56 active speech level", tuple(notes))
-
-
-def _active_db(wave: Float[ndarray, "C T"], rate_hz: int) -> float:
-    level_db = active_level_db(wave.astype(np.float32), rate_hz)
-    return level_db if level_db > SILENT_DB else -math.inf
 
 
 def _gains(levels: Levels, request: Request) -> dict[str, float]:
@@ -352,14 +215,6 @@ def _attenuation_db(sounds: Sequence[Sounds], gains: Sequence[Mapping[str, float
         for name, wave in sound.waves.items()
     ]
     return min(0.0, CEILING_DB - 20 * math.log10(max([*peaks, 1e-9])))
-
-
-def encoded(wave: Float[ndarray, "C T"], rate_hz: int) -> bytes:
-    """A wave as 16-bit FLAC."""
-    file = io.BytesIO()
-    samples = np.rint(np.clip(wave, -1.0, 1.0) * 32_767).astype(np.int16)
-    soundfile.write(file, samples.T, rate_hz, format="FLAC", subtype="PCM_16")
-    return file.getvalue()
 
 
 # --- blinding

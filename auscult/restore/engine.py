@@ -10,7 +10,6 @@ from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
 from numpy import ndarray
 
 from auscult.audio.clip import as_wave, blocks, check_finite, probe
@@ -19,12 +18,13 @@ from auscult.audio.writer import OnClip, Overs, Writer
 from auscult.data.references import Reference
 from auscult.degrade.base import Drawn
 from auscult.errors import AudioError, OutputError, RestorationError
+from auscult.restore.adapted import LevelledStream, MixedStream
 from auscult.restore.fullband import FullBandStream
+from auscult.restore.meter import Levels, Meter
 from auscult.restore.models import Model
 from auscult.restore.references import AUTO, LISTENED_S, ReferenceRequest, Survey, told, unconditioned
-from auscult.restore.stream import Queue, Seam, Stream, Wave, Wrapper
+from auscult.restore.stream import Seam, Stream, Wave
 from auscult.rng import Key
-from auscult.units import to_db
 
 Progress = Callable[[float], None]
 
@@ -57,14 +57,6 @@ class Job:
 
     source: Path
     output: Path
-
-
-@dataclass(frozen=True)
-class Levels:
-    """Mean level and noise floor of a signal, dB re full scale."""
-
-    mean_db: float
-    floor_db: float
 
 
 @dataclass(frozen=True)
@@ -270,67 +262,6 @@ class Restorer:
         if rate_hz != self.rate_hz:
             stream = FullBandStream(stream, rate_hz, self.rate_hz, channels)
         return stream if strength == 1.0 else MixedStream(stream, strength, channels)
-
-
-class LevelledStream(Wrapper):
-    """Multiply by a gain before, divide after."""
-
-    def __init__(self, inner: Stream, gain: Float32[ndarray, " C"]):
-        super().__init__(inner)
-        self._gain = gain[:, None]
-
-    def push(self, wave: Wave) -> Wave:
-        return self._inner.push(wave * self._gain) / self._gain
-
-    def finish(self) -> Wave:
-        return self._inner.finish() / self._gain
-
-
-class MixedStream(Wrapper):
-    """strength x restored + (1 - strength) x original."""
-
-    def __init__(self, inner: Stream, strength: float, channels: int):
-        super().__init__(inner)
-        self._strength, self._original = np.float32(strength), Queue(channels)
-
-    def push(self, wave: Wave) -> Wave:
-        self._original.add(wave)
-        return self._mix(self._inner.push(wave))
-
-    def finish(self) -> Wave:
-        return self._mix(self._inner.finish())
-
-    def _mix(self, restored: Wave) -> Wave:
-        original = self._original.take(restored.shape[1])
-        return self._strength * restored + (1 - self._strength) * original
-
-
-class Meter:
-    """Level and noise floor of a stream, from the powers of its 20 ms frames."""
-
-    def __init__(self, rate_hz: int):
-        self._frame = max(1, round(0.02 * rate_hz))
-        self._rest = np.zeros(0, np.float32)
-        self._powers: list[Float32[ndarray, " N"]] = []
-
-    def add(self, wave: Wave) -> None:
-        """The next samples."""
-        mono = np.concatenate([self._rest, wave.mean(axis=0)])
-        whole = mono.size // self._frame * self._frame
-        self._rest = mono[whole:]
-        self._powers.append(np.square(mono[:whole]).reshape(-1, self._frame).mean(axis=1))
-
-    @property
-    def levels(self) -> Levels:
-        """Mean power, and the power that the quietest tenth of the sounding frames does not exceed."""
-        powers = self._all()
-        if not powers.any():
-            return Levels(to_db(0.0), to_db(0.0))
-        return Levels(to_db(float(powers.mean())), to_db(float(np.quantile(powers[powers > 0], 0.1))))
-
-    def _all(self) -> Float32[ndarray, " N"]:
-        powers = np.concatenate([*self._powers, np.zeros(0, np.float32)])
-        return powers if powers.size or not self._rest.size else np.square(self._rest).mean(keepdims=True)
 
 
 def _emit(wave: Wave, writers: Sequence[Writer], meters: Sequence[Meter]) -> None:

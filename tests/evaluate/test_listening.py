@@ -14,20 +14,12 @@ from typer.testing import CliRunner
 
 from auscult.cli import app
 from auscult.errors import DataError
+from auscult.evaluate.abx import analyse_abx
 from auscult.evaluate.answers import read_results
-from auscult.evaluate.listening import (
-    AbReport,
-    MushraReport,
-    abx_power,
-    analyse,
-    analyse_ab,
-    analyse_abx,
-    analyse_mushra,
-    binomial_p,
-    clopper_pearson,
-    hits_needed,
-    wilcoxon_p,
-)
+from auscult.evaluate.listeners import abx_power, binomial_p, clopper_pearson, hits_needed
+from auscult.evaluate.listening import analyse
+from auscult.evaluate.mushra import MushraReport, analyse_mushra, wilcoxon_p
+from auscult.evaluate.preference import AbReport, analyse_ab
 from tests.conftest import ROOT
 
 Save = Callable[..., Path]

@@ -19,22 +19,20 @@ from auscult.audio.clip import Clip, read
 from auscult.audio.writer import write as write_audio
 from auscult.cli import app
 from auscult.errors import AuscultError, DataError
+from auscult.evaluate.abx import analyse_abx
 from auscult.evaluate.answers import read_results
-from auscult.evaluate.listening import analyse, analyse_abx
+from auscult.evaluate.listening import analyse
 from auscult.report.listen import (
     CEILING_DB,
     Request,
-    Sounds,
-    anchor,
     build,
-    excerpt,
     items_of,
     kind_for,
-    loudness_lufs,
     unveil,
     veil,
     write,
 )
+from auscult.report.stimuli import Sounds, anchor, excerpt, loudness_lufs
 from tests.conftest import EXAMPLES
 from tests.report.conftest import problems
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from auscult.conditions.noise_reference import KEYS
 from auscult.data.loader import ATTEMPTS, permutation
-from auscult.data.pairs import Pair, PairSource
+from auscult.data.pairs import Pair, PairSource, heard_type
 from auscult.degrade.base import Unusable
 from auscult.diagnose.condition.recordings import ORIGINS, Recordings
 from auscult.diagnose.condition.references import Places, References
@@ -97,7 +97,7 @@ def draw(recordings: Recordings, normalise: Normalise, count: int, key: Key) -> 
         _references([recordings.referenced(longest=True).pair(*place) for place in places]),
         origins,
         tuple(pair.name for pair in pairs),
-        tuple(_kind(pair, recordings.source, index) for pair, (index, _) in zip(pairs, places, strict=True)),
+        tuple(heard_type(recordings.source, index, pair) for pair, (index, _) in zip(pairs, places, strict=True)),
         tuple(key.child("chance", position) for position in range(len(pairs))),
         notes,
     )
@@ -132,10 +132,3 @@ def _by_origin(recordings: Recordings, places: Sequence[Place]) -> tuple[dict[st
 
 def _references(pairs: Sequence[Pair]) -> References:
     return References(*(torch.from_numpy(np.stack([pair.conditions[key] for pair in pairs])) for key in KEYS))
-
-
-def _kind(pair: Pair, source: PairSource, index: int) -> str | None:
-    """The type of an item's noise: of the loudest that was added, or as the source's list says."""
-    added = [part for one in pair.provenance for part in one.get("sources", ())]
-    kind = added[0].get("noise_type") if added else source.noise_type(index)
-    return None if kind is None else str(kind)
