@@ -12,7 +12,8 @@ FILE ?=
 DATA ?= data
 
 .PHONY: demo test check docs model clean bench-speed bench-net bench-cmgan bench-engine bench-loader bench-default bench-score \
-	bench-coverage bench-metrics bench-evaluate bench-references bench-report bench-tfgridnet bench-calls bench-memory
+	bench-coverage bench-metrics bench-evaluate bench-references bench-report bench-tfgridnet bench-calls bench-memory \
+	bench-defect bench-descent bench-null bench-noise
 
 demo: $(VENV)/.demo
 ifeq ($(FILE),)
@@ -97,6 +98,22 @@ bench-calls: $(VENV)/.dev
 
 bench-memory: $(VENV)/.dev
 	$(BIN)/python benchmarks/memory.py
+
+# studies: hours on two cores; results are in docs/systems
+bench-defect: $(VENV)/.dev
+	$(BIN)/auscult train cmgan-small --data $(DATA) --runs runs-cmgan
+	$(BIN)/auscult train cmgan-small --data $(DATA) --runs runs-cmgan --set method.reproduce_published_level_defect=true
+	$(BIN)/python benchmarks/level_defect.py runs-cmgan
+
+# PAIRS=folder with clean/ and noisy/
+bench-descent: $(VENV)/.dev
+	$(BIN)/python benchmarks/descent.py --clean $(PAIRS)/clean --noisy $(PAIRS)/noisy
+
+bench-null: $(VENV)/.dev
+	$(BIN)/python benchmarks/null_model.py --data $(DATA) --out runs-null --train
+
+bench-noise: $(VENV)/.dev
+	$(BIN)/python benchmarks/noise_conditioning.py --data $(DATA) --out runs-noise --train
 
 bench-speed: bench-net bench-engine bench-loader
 

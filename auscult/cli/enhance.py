@@ -41,45 +41,48 @@ class Precision(str, Enum):
     bf16 = "bf16"
 
 
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="File or folder to write. Default: NAME-enhanced beside it.")
+]
+ModelToOpen = Annotated[str, typer.Option("--model", "-m", help="default (built in), a checkpoint, or a run folder.")]
+Overs = Annotated[OnClip, typer.Option(help="Samples over full scale: bend them under it, write float, or clip them.")]
+NoiseReference = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|none|FILE|FOLDER",
+        help="For models conditioned on noise: a stretch of the recording without speech (default), none, the "
+        "beginning of a file of noise, or a folder with one of each recording's name.",
+    ),
+]
+ReferenceDuration = Annotated[float | None, typer.Option(help="Length of the noise reference, seconds. Default: 0.5.")]
+GuidanceScale = Annotated[
+    float | None,
+    typer.Option(help="For the same models: 0 as without a reference, 1 as learned, more goes beyond."),
+]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Let torch compile the nets: slow to start, for long work on GPUs.")
+]
+
+
 def enhance(
     inputs: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER...", help="Recordings, or folders of them.")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File or folder to write. Default: NAME-enhanced beside it.")
-    ] = None,
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="default (built in), a checkpoint, or a run folder.")
-    ] = "default",
+    output: Output = None,
+    model: ModelToOpen = "default",
     strength: Annotated[float, typer.Option(help="0 keeps the original, 1 restores fully, between mixes.")] = 1.0,
     seed: Annotated[int, typer.Option(help="For generative models: the same seed gives the same answer.")] = 0,
-    on_clip: Annotated[
-        OnClip, typer.Option(help="Samples over full scale: bend them under it, write float, or clip them.")
-    ] = OnClip.limit,
+    on_clip: Overs = OnClip.limit,
     overwrite: Annotated[bool, typer.Option(help="Redo files whose output exists.")] = False,
     batch: Annotated[int, typer.Option(min=1, help="Files of equal length restored side by side.")] = 1,
-    noise_reference: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|none|FILE|FOLDER",
-            help="For models conditioned on noise: a stretch of the recording without speech (default), none, the "
-            "beginning of a file of noise, or a folder with one of each recording's name.",
-        ),
-    ] = None,
-    reference_duration: Annotated[
-        float | None, typer.Option(help="Length of the noise reference, seconds. Default: 0.5.")
-    ] = None,
-    guidance_scale: Annotated[
-        float | None,
-        typer.Option(help="For the same models: 0 as without a reference, 1 as learned, more goes beyond."),
-    ] = None,
+    noise_reference: NoiseReference = None,
+    reference_duration: ReferenceDuration = None,
+    guidance_scale: GuidanceScale = None,
     settings: Set = None,
     device: Device = "auto",
     weights: Annotated[Weights, typer.Option(help="Averaged or raw weights of a checkpoint.")] = Weights.auto,
     chunk_s: Annotated[float, typer.Option(help="Chunk length for models that need whole signals, seconds.")] = 10.0,
     overlap_s: Annotated[float, typer.Option(help="Overlap of chunks, cross-faded, seconds.")] = 1.0,
     precision: Annotated[Precision, typer.Option(help="bf16: faster for models of whole signals.")] = Precision.fp32,
-    compile: Annotated[
-        bool, typer.Option("--compile", help="Let torch compile the nets: slow to start, for long work on GPUs.")
-    ] = False,
+    compile: Compile = False,
     trust: Trust = None,
     json: Json = False,
 ) -> None:

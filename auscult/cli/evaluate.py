@@ -6,13 +6,12 @@ import os
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from auscult.cli.enhance import Precision, Weights
+from auscult.cli import evaluate_options as options
 from auscult.cli.shared import Json, Trust, as_json, print_json, print_table
 
 if TYPE_CHECKING:
@@ -22,133 +21,31 @@ if TYPE_CHECKING:
     from auscult.evaluate.summary import Comparison, Standing, Summary
 
 
-class Format(str, Enum):
-    """Another project's result files."""
-
-    sgmse = "sgmse"
-
-
-_COMPARED, _RUN, _RESULT = "What is compared", "How it runs", "What comes out"
-
-
 def evaluate(
-    clean: Annotated[Path | None, typer.Option(rich_help_panel=_COMPARED, help="Folder of clean references.")] = None,
-    noisy: Annotated[
-        Path | None,
-        typer.Option(rich_help_panel=_COMPARED, help="Folder of the inputs; scored as a system of its own."),
-    ] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATH[=NAME]",
-            rich_help_panel=_COMPARED,
-            help="A data set: folder of pairs, or JSONL manifest. Repeatable.",
-        ),
-    ] = None,
-    enhanced: Annotated[
-        list[str] | None,
-        typer.Option(metavar="DIR[=NAME]", rich_help_panel=_COMPARED, help="Folder of restored files. Repeatable."),
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL[=NAME]",
-            rich_help_panel=_COMPARED,
-            help="default, checkpoint or run: restores now. Repeatable.",
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=V[,V...]",
-            rich_help_panel=_COMPARED,
-            help="A setting of the models; several values make systems. seed=0,1,2 repeats.",
-        ),
-    ] = None,
-    noise_reference: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|none|oracle|FILE|FOLDER[,...]",
-            rich_help_panel=_COMPARED,
-            help="What models conditioned on noise are told (default: auto); several make systems. Oracle: noisy - "
-            "clean. --set reference_duration_s=0.25,0.5 sets its length.",
-        ),
-    ] = None,
-    matrix: Annotated[
-        Path | None, typer.Option(rich_help_panel=_COMPARED, help="All of this as a YAML file (docs/evaluating.md).")
-    ] = None,
-    metrics: Annotated[
-        str, typer.Option(rich_help_panel=_COMPARED, help="Comma-separated names (`auscult models --parts`), or all.")
-    ] = "",
-    facts: Annotated[
-        Path | None,
-        typer.Option(rich_help_panel=_COMPARED, help="CSV with a column 'item', or VoiceBank's list: groups."),
-    ] = None,
-    group: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=REGEX", rich_help_panel=_COMPARED, help="A group read off item names: 'speaker=^(p\\d+)_'."
-        ),
-    ] = None,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out", "-o", rich_help_panel=_RESULT, help="Folder of the evaluation; the same command continues it."
-        ),
-    ] = Path("evaluation"),
-    workers: Annotated[int, typer.Option(min=1, rich_help_panel=_RUN, help="Processes.")] = os.cpu_count() or 1,
-    devices: Annotated[
-        str,
-        typer.Option(
-            "--devices", "--device", rich_help_panel=_RUN, help="Comma-separated, for models: auto, cpu, cuda:0,cuda:1."
-        ),
-    ] = "auto",
-    common: Annotated[
-        bool,
-        typer.Option(
-            "--common", rich_help_panel=_COMPARED, help="Score the items that all have, where folders do not match."
-        ),
-    ] = False,
-    anchors: Annotated[
-        bool,
-        typer.Option(rich_help_panel=_RUN, help="Stop where noisy files of a known set do not have its known scores."),
-    ] = True,
-    beside: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--with",
-            metavar="FOLDER",
-            rich_help_panel=_RESULT,
-            help="Show systems of another evaluation too. Repeatable.",
-        ),
-    ] = None,
-    mixed: Annotated[
-        bool,
-        typer.Option(
-            "--mixed", rich_help_panel=_RESULT, help="Show them, marked, even if measured by another protocol."
-        ),
-    ] = False,
-    form: Annotated[
-        Format | None,
-        typer.Option("--format", rich_help_panel=_RESULT, help="sgmse: also the files of its calc_metrics.py."),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", rich_help_panel=_RESULT, help="Start anew where --out holds something else.")
-    ] = False,
-    export: Annotated[
-        Path | None,
-        typer.Option(rich_help_panel=_RESULT, help="Also write a plain folder to share: audio, plots, tables."),
-    ] = None,
-    report: Annotated[bool, typer.Option(rich_help_panel=_RESULT, help="Write report.html.")] = True,
-    weights: Annotated[
-        Weights | None, typer.Option(rich_help_panel=_RUN, help="Averaged or raw weights of checkpoints.")
-    ] = None,
-    precision: Annotated[
-        Precision | None, typer.Option(rich_help_panel=_RUN, help="bf16: faster for models of whole signals.")
-    ] = None,
+    clean: options.Clean = None,
+    noisy: options.Noisy = None,
+    data: options.Data = None,
+    enhanced: options.Enhanced = None,
+    model: options.Models = None,
+    settings: options.Settings = None,
+    noise_reference: options.NoiseReference = None,
+    matrix: options.Matrix = None,
+    metrics: options.MetricNames = "",
+    facts: options.FactsFile = None,
+    group: options.Groups = None,
+    out: options.Out = Path("evaluation"),
+    workers: options.Workers = os.cpu_count() or 1,
+    devices: options.Devices = "auto",
+    common: options.Common = False,
+    anchors: options.Anchors = True,
+    beside: options.Beside = None,
+    mixed: options.Mixed = False,
+    form: options.Form = None,
+    overwrite: options.Overwrite = False,
+    export: options.Export = None,
+    report: options.WithReport = True,
+    weights: options.AskedWeights = None,
+    precision: options.AskedPrecision = None,
     trust: Trust = None,
     json: Json = False,
 ) -> None:
@@ -177,12 +74,9 @@ def evaluate(
     if matrix is not None:
         given.refuse(matrix)
     study = given.study() if matrix is None else Study.read(matrix)
-    asked = {name: choice.value for name, choice in (("weights", weights), ("precision", precision)) if choice}
-    opening = replace(study.opening, trust=tuple(trust or ()), **asked)  # a file cannot trust itself
-    names = tuple(name.strip() for name in metrics.split(",")) if metrics else study.metrics
-    if form is not None:
-        names = tuple(dict.fromkeys([*names, *sgmse_results.METRICS]))
-    planned = plan(replace(study, metrics=names, opening=opening), out, common)
+    opened = {name: choice.value for name, choice in (("weights", weights), ("precision", precision)) if choice}
+    study = replace(study, opening=replace(study.opening, trust=tuple(trust or ()), **opened))  # no file trusts itself
+    planned = plan(replace(study, metrics=_metrics(study, metrics, form)), out, common)
     others = {str(folder): load(folder) for folder in beside or ()}
     join(planned.evaluation, others, mixed)  # what cannot be joined is refused before the work
     conduct = Conduct(workers, tuple(name.strip() for name in devices.split(",")), anchors)
@@ -201,6 +95,14 @@ def evaluate(
         return
     _print(whole, summary)
     typer.echo(f"in {out}: {', '.join(written)}")
+
+
+def _metrics(study: Study, asked: str, form: options.Format | None) -> tuple[str, ...]:
+    """What is asked for, else what the study names; and what another project's files hold."""
+    from auscult.report import sgmse_results
+
+    names = tuple(name.strip() for name in asked.split(",")) if asked else study.metrics
+    return names if form is None else tuple(dict.fromkeys([*names, *sgmse_results.METRICS]))
 
 
 @dataclass(frozen=True)

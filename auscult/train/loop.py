@@ -225,7 +225,7 @@ class Trainer:
             "items": [{"item": r.item, **r.scores, "failed": r.failures} for r in outcome.rows],
             "lost": outcome.lost,
         }
-        if found := self._calibration(mine):
+        if accelerator.is_main_process and (found := self._calibration(mine)):
             row["calibration"] = found
         self._log(row, tracker)
         return outcome
