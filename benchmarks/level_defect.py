@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 
 from auscult.hub.runs import read_history
-from auscult.report.history import History, paired, smoothed
+from auscult.train.history import History, paired, smoothed
 
 DIGITS = {"pesq": 2, "estoi": 3, "si_sdr": 1, "snr": 1}
 COLOURS = {"as intended": "#0b6e4f", "with the defect": "#b3261e"}

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from auscult.report.history import Series, smoothed, thinned
 from auscult.report.runfolder import Run, direction
 from auscult.report.tables import digits_of
+from auscult.train.history import Series, smoothed, thinned
 
 STYLES = 6
 """Hues of the page's style sheet; more runs repeat them with another dash."""

@@ -16,7 +16,7 @@ from auscult.catalogue import CATALOGUE, find
 from auscult.errors import CheckpointError, DataError
 from auscult.hub.bundle import parameters, read_meta
 from auscult.hub.runs import HISTORY, RECIPE, checkpoints, read_history
-from auscult.report.history import History, Validation, ranked
+from auscult.train.history import History, Validation, ranked
 
 ENVIRONMENT, SAMPLES = "environment.json", "samples"
 

@@ -16,12 +16,12 @@ from auscult.evaluate.summary import Estimate
 from auscult.hub.runs import HISTORY, RECIPE
 from auscult.report.curves import STYLES, brief, curves_of, grouped, quantities_of
 from auscult.report.evaluation import Audio
-from auscult.report.history import History, Series, Validation, last_third, paired, stages, unlike
 from auscult.report.page import write_page
 from auscult.report.runfolder import Run, direction, read_run
 from auscult.report.samples import cards, extreme_cards
 from auscult.report.tables import MINUS, bounds, digits_of, figures
 from auscult.report.tables import number as decimal
+from auscult.train.history import History, Series, Validation, last_third, paired, stages, unlike
 from auscult.units import count, duration
 
 

@@ -14,7 +14,8 @@ import torch
 import yaml
 
 from auscult.data.pairs import PairSource
-from auscult.diagnose.condition.answers import Clock, example, losses, said
+from auscult.diagnose.clock import Clock
+from auscult.diagnose.condition.answers import example, losses, said
 from auscult.diagnose.condition.embedding import alike, effective_rank, space, types, vectors
 from auscult.diagnose.condition.examination import Examination, examine
 from auscult.diagnose.condition.exchange import NULL, exchange, lengths, origins

@@ -24,7 +24,7 @@ from auscult.errors import AuscultError, DataError
 from auscult.hub.runs import read_history
 from auscult.report.curves import curves_of
 from auscult.report.evaluation import AUDIO_FOLDER
-from auscult.report.history import (
+from auscult.train.history import (
     History,
     Series,
     last_third,

@@ -6,9 +6,8 @@ nothing differs but the reference.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
+from auscult.diagnose.clock import Clock
 from auscult.diagnose.condition.items import Items
 from auscult.diagnose.condition.references import Places, References
 from auscult.diagnose.condition.subject import Subject
@@ -28,26 +28,6 @@ from auscult.rng import Draws
 from auscult.shapes import bcast
 
 BATCH = 8
-
-
-@dataclass(frozen=True)
-class Clock:
-    """When to stop, in seconds of ``time.monotonic``."""
-
-    deadline: float
-
-    @classmethod
-    def lasting(cls, seconds: float) -> Clock:
-        return cls(time.monotonic() + seconds)
-
-    @property
-    def left(self) -> float:
-        """Seconds."""
-        return self.deadline - time.monotonic()
-
-    def share(self, of: float) -> Clock:
-        """A part of what is left."""
-        return Clock.lasting(of * max(self.left, 0.0))
 
 
 class Recorder:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from auscult.diagnose.clock import Clock
 from auscult.diagnose.condition import embedding, exchange
-from auscult.diagnose.condition.answers import Clock
 from auscult.diagnose.condition.embedding import Alike, Picture, Space, Types
 from auscult.diagnose.condition.exchange import Exchange
 from auscult.diagnose.condition.gap import Gap, gap

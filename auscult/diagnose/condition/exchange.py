@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from auscult.diagnose.condition.answers import Clock, losses
+from auscult.diagnose.clock import Clock
+from auscult.diagnose.condition.answers import losses
 from auscult.diagnose.condition.items import FEWEST, Items
 from auscult.diagnose.condition.paired import Difference, differences
 from auscult.diagnose.condition.references import References, of_another_type, swapped

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from auscult.diagnose.condition.answers import BATCH, Clock, batches, example_at, said
+from auscult.diagnose.clock import Clock
+from auscult.diagnose.condition.answers import BATCH, batches, example_at, said
 from auscult.diagnose.condition.items import Items
 from auscult.diagnose.condition.paired import ratio
 from auscult.diagnose.condition.subject import Subject

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from numpy import ndarray
 
-from auscult.diagnose.condition.answers import Clock, batches
+from auscult.diagnose.clock import Clock
+from auscult.diagnose.condition.answers import batches
 from auscult.diagnose.condition.items import Items
 from auscult.diagnose.condition.paired import Difference, differences
 from auscult.diagnose.condition.references import References, swapped

@@ -1,0 +1,115 @@
+"""A diagnosis: every check that the evidence and the time allow, the cheap ones first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from auscult.diagnose.case import Case, Given
+from auscult.diagnose.check import Check
+from auscult.diagnose.checks import checks
+from auscult.diagnose.clock import Clock
+from auscult.diagnose.evidence import Absent
+from auscult.diagnose.facts import Facts
+from auscult.diagnose.finding import Finding
+from auscult.diagnose.ranking import Ranked, rank
+from auscult.errors import AuscultError
+
+DEFAULT_BUDGET_S = 300.0
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found.
+
+    Args:
+        ranked: faults and suspicions in order, consequences folded.
+        ruled_out: findings that reject their causes with a number.
+        open: findings that could not tell.
+        not_run: checks that were not run, with the reason.
+    """
+
+    ranked: tuple[Ranked, ...]
+    ruled_out: tuple[Finding, ...]
+    open: tuple[Finding, ...]
+    not_run: tuple[tuple[str, str], ...]
+    ran: tuple[tuple[str, float], ...]
+    """Checks that ran, and their seconds."""
+    facts: Facts
+    notes: tuple[str, ...]
+    elapsed_s: float
+
+    @property
+    def faults(self) -> tuple[Ranked, ...]:
+        """Findings that are faults."""
+        return tuple(one for one in self.ranked if one.finding.verdict == "fault")
+
+    @property
+    def exit_code(self) -> int:
+        """0 healthy, 1 faults found, 2 nothing could be run."""
+        return 2 if not self.ran else 1 if self.faults else 0
+
+
+def examine(
+    given: Given,
+    budget_s: float = DEFAULT_BUDGET_S,
+    families: Sequence[str] | None = None,
+    told: Callable[[Check], None] | None = None,
+) -> Diagnosis:
+    """Examine a set-up.
+
+    Args:
+        budget_s: no check begins after so many seconds, long checks keep to it; what is known then is the result.
+        families: only checks of these.
+        told: called before each check.
+    """
+    started, clock = time.monotonic(), Clock.lasting(budget_s)
+    case = Case(given, clock)
+    found: list[Finding] = []
+    not_run: list[tuple[str, str]] = []
+    ran: list[tuple[str, float]] = []
+    chosen = [one for one in checks() if families is None or one.family in families]
+    for check in sorted(chosen, key=lambda one: one.cost_s):
+        if reason := _reason_not_to(check, case):
+            not_run.append((check.id, reason))
+            continue
+        if told is not None:
+            told(check)
+        begun = time.monotonic()
+        try:
+            answer = check.run(case)
+        except Absent as error:
+            not_run.append((check.id, error.why))
+            continue
+        except AuscultError as error:
+            not_run.append((check.id, str(error)))
+            continue
+        ran.append((check.id, time.monotonic() - begun))
+        found += [answer] if isinstance(answer, Finding) else list(answer or ())
+    return _diagnosis(case, found, not_run, ran, started)
+
+
+def _reason_not_to(check: Check, case: Case) -> str | None:
+    if case.clock.left <= 0:
+        return "the time was up; raise --budget"
+    for need in check.needs:
+        if why := case.why_absent(need):
+            return why
+    return None
+
+
+def _diagnosis(
+    case: Case, found: list[Finding], not_run: list[tuple[str, str]], ran: list[tuple[str, float]], started: float
+) -> Diagnosis:
+    blamed = {cause for one in found if one.verdict in ("fault", "suspect") for cause in one.causes[:1]}
+    return Diagnosis(
+        rank(found),
+        tuple(one for one in found if one.verdict == "healthy" and not blamed & set(one.causes)),
+        tuple(one for one in found if one.verdict == "cannot tell"),
+        tuple(not_run),
+        tuple(ran),
+        case.facts,
+        tuple(case.notes),
+        time.monotonic() - started,
+    )
