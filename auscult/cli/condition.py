@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auscult.cli.shared import Device, Json, Trust, as_json, print_table
+from auscult.cli.shared import Device, Json, Trust, as_json, print_table, seconds_of
 
 if TYPE_CHECKING:
     from auscult.diagnose.condition.verdicts import Verdict
-
-
-def _seconds(text: str) -> float:
-    """``90s``, ``10m``, ``2h`` in seconds."""
-    from auscult.errors import DataError
-
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)", text)
-    if not found:
-        raise DataError(f"--budget {text}: a number with its unit is needed, such as 90s, 10m or 2h")
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 def condition(
@@ -66,7 +55,7 @@ def condition(
     from auscult.restore.models import checkpoint_of, pick_device
     from auscult.rng import Key
 
-    budget_s, path = _seconds(budget), checkpoint_of(model)
+    budget_s, path = seconds_of(budget), checkpoint_of(model)
     subject, run, key = open_subject(path, pick_device(device), trust or ()), run_of(path), Key(seed).child("condition")
     section = section_of(run, recipe, settings or (), trust or ())
     drawn = draw(Recordings.of(section.content, data), subject.method.normalise, items, key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,20 @@ Device = Annotated[str, typer.Option(help="Where torch runs: auto, cpu, cuda, cu
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Override a value by dotted name. Repeatable.")
 ]
+
+
+def seconds_of(text: str) -> float:
+    """``90s``, ``10m``, ``2h`` in seconds.
+
+    Raises:
+        DataError: neither.
+    """
+    from auscult.errors import DataError
+
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)", text)
+    if not found:
+        raise DataError(f"--budget {text}: a number with its unit is needed, such as 90s, 10m or 2h")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 def print_json(value: Any) -> None:

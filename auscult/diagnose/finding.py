@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 Verdict = Literal["fault", "suspect", "healthy", "cannot tell"]
@@ -39,10 +40,13 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A recording to listen to or look at, and what it shows."""
+    """An item to listen to or look at, and what it shows; a page plays and draws the files that are given."""
 
-    path: str
+    name: str
     shows: str
+    clean: Path | None = None
+    noisy: Path | None = None
+    enhanced: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,7 @@ from statistics import median
 from typing import Any, Literal
 
 import numpy as np
-import soundfile
 
-from auscult.audio.clip import Clip
 from auscult.errors import AudioError
 from auscult.evaluate.rows import Evaluation
 from auscult.evaluate.summary import Comparison, Summary
@@ -31,7 +28,7 @@ from auscult.report.highlights import (
     metric_decimals,
     systems_of,
 )
-from auscult.report.page import media_uri, write_page
+from auscult.report.page import flac, media_uri, write_page
 from auscult.report.plots import PAGE, Signal
 from auscult.report.tables import arrow, bounds, column_of, data_sets, differences, digits_of, number, p_value, winner
 
@@ -90,16 +87,9 @@ class _Players:
         if self.audio == "none":
             return None
         if self.audio == "embed":
-            return media_uri(_flac(signal.clip), ".flac")
-        write_bytes(self.folder / AUDIO_FOLDER / f"{name}.flac", _flac(signal.clip))
+            return media_uri(flac(signal.clip), ".flac")
+        write_bytes(self.folder / AUDIO_FOLDER / f"{name}.flac", flac(signal.clip))
         return f"{AUDIO_FOLDER}/{name}.flac"
-
-
-def _flac(clip: Clip) -> bytes:
-    """16-bit FLAC, which every browser plays."""
-    out = io.BytesIO()
-    soundfile.write(out, np.clip(clip.wave, -1.0, 1.0).T, clip.rate_hz, format="FLAC", subtype="PCM_16")
-    return out.getvalue()
 
 
 def _system(names: Sequence[str], name: str) -> dict[str, Any]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import soundfile
+
+from auscult.audio.clip import Clip
 from auscult.errors import need
 from auscult.files import write_bytes
 from auscult.plain import without_gaps
@@ -35,6 +40,13 @@ def write_page(path: Path, template: str, **values: Any) -> None:
 def media_uri(data: bytes, suffix: str) -> str:
     """Bytes as a ``data:`` address."""
     return f"data:{MEDIA[suffix]};base64,{base64.b64encode(data).decode()}"
+
+
+def flac(clip: Clip) -> bytes:
+    """16-bit FLAC, which every browser plays."""
+    out = io.BytesIO()
+    soundfile.write(out, np.clip(clip.wave, -1.0, 1.0).T, clip.rate_hz, format="FLAC", subtype="PCM_16")
+    return out.getvalue()
 
 
 def script_data(value: Any) -> Any:

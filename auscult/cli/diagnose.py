@@ -1,0 +1,260 @@
+"""``auscult diagnose``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+
+from auscult.cli.shared import Device, as_json, print_table, seconds_of
+
+if TYPE_CHECKING:
+    from auscult.diagnose.case import Given
+    from auscult.diagnose.check import Check
+    from auscult.diagnose.examine import Diagnosis
+    from auscult.diagnose.finding import Finding
+    from auscult.diagnose.ranking import Ranked
+
+COLOURS = {"fault": "red", "suspect": "yellow", "healthy": "green"}
+SHOWN = 12
+"""Checks that are named of those that could not be run for one reason."""
+
+
+def diagnose(
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", "-d", metavar="[SPLIT=]PATH", help="Folder or manifest of pairs; train=A test=B apart."),
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="Recipe: a shipped one's name, or a YAML file.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Override a value of the recipe. Repeatable."),
+    ] = None,
+    run: Annotated[Path | None, typer.Option(help="A run folder of auscult.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint, ours or converted.")] = None,
+    outputs: Annotated[Path | None, typer.Option(help="Folder of restored files, named as those of --data.")] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="History of any trainer: CSV, JSONL, TensorBoard, a text log.")
+    ] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="Scores of items: CSV, JSONL, a folder of auscult evaluate.")
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="NAME=COLUMN", help="What a column is: valid.pesq='PESQ WB'."),
+    ] = None,
+    facts: Annotated[
+        list[str] | None, typer.Option("--fact", metavar="NAME=VALUE", help="What is known: rate_hz=16000. Repeatable.")
+    ] = None,
+    loader: Annotated[
+        str | None, typer.Option(metavar="PKG:FUNCTION", help="Your function that makes batches.")
+    ] = None,
+    loss: Annotated[str | None, typer.Option(metavar="PKG:FUNCTION", help="Your loss.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="PKG:FUNCTION", help="Your function that builds the net.")
+    ] = None,
+    trust: Annotated[
+        list[str] | None, typer.Option("--trust", metavar="PACKAGE", help="Run code of this package. Repeatable.")
+    ] = None,
+    budget: Annotated[str, typer.Option(help="Time to spend: 90s, 5m, 1h. Cheap checks come first.")] = "5m",
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="FAMILY", help="Checks of this family alone. Repeatable.")
+    ] = None,
+    device: Device = "cpu",
+    seed: Annotated[int, typer.Option(help="Draws the items that are looked into.")] = 0,
+    listed: Annotated[
+        bool, typer.Option("--list", help="Explain every check: cost, threshold, error rates, source.")
+    ] = False,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the diagnosis for programs; - prints it.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page with sound and spectrograms.")] = None,
+) -> None:
+    """Name the cause of a bad result: in the data, the loss, the run, the model, or how it was scored.
+
+    Whatever is given is used; what is missing is listed with what it would allow. Exit code 0: no fault, 1: faults,
+    2: nothing could be examined.
+
+        auscult diagnose --data corpus/ --recipe bandgru
+
+        auscult diagnose --run runs/bandgru-1a2b3c4d --data corpus/ --html why.html
+
+        auscult diagnose --loader my.data:batches --loss my.train:loss --trust my --fact rate_hz=16000
+
+        auscult diagnose --scores scores.csv
+    """
+    if listed:
+        _print_checks()
+        return
+    from auscult.diagnose.examine import examine
+    from auscult.report.diagnosis import as_data, write_diagnosis
+
+    given = _given(
+        data, recipe, settings, run, checkpoint, outputs, history, scores, columns, facts, loader, loss, model, trust,
+        device, seed,
+    )  # fmt: skip
+    budget_s = seconds_of(budget)
+    with _progress() as told:
+        found = examine(given, budget_s, _families(only), told)
+    printed = json is not None and str(json) == "-"
+    if printed:
+        typer.echo(as_json(as_data(found)))
+    else:
+        _print(found)
+    if json is not None and not printed:
+        from auscult.files import write_bytes
+
+        write_bytes(json, as_json(as_data(found)).encode())
+    if html is not None:
+        write_diagnosis(html, found)
+        typer.echo(f"page: {html}", err=True)
+    raise typer.Exit(found.exit_code)
+
+
+def _given(
+    data: Sequence[str] | None, recipe: str | None, settings: Sequence[str] | None, run: Path | None,
+    checkpoint: Path | None, outputs: Path | None, history: Path | None, scores: Path | None,
+    columns: Sequence[str] | None, facts: Sequence[str] | None, loader: str | None, loss: str | None,
+    model: str | None, trust: Sequence[str] | None, device: str, seed: int,
+) -> Given:  # fmt: skip
+    """What was given, checked.
+
+    Raises:
+        DataError: nothing was; a folder that does not exist.
+    """
+    from auscult.diagnose.case import Given
+    from auscult.errors import DataError
+
+    if not any((data, recipe, run, checkpoint, outputs, history, scores, loader, loss, model)):
+        raise DataError(
+            "diagnose: nothing was given; give at least one of --data, --recipe, --run, --checkpoint, --outputs, "
+            "--history, --scores, --loader, --loss, --model"
+        )
+    folders = dict(_splits(data or ()))
+    for option, path in {"--data": None, "--run": run, "--checkpoint": checkpoint, "--outputs": outputs,
+                         "--history": history, "--scores": scores}.items():  # fmt: skip
+        for one in [path] if option != "--data" else folders.values():
+            if one is not None and not one.exists():
+                raise DataError(f"{option} {one}: no such file or folder")
+    return Given(
+        data=folders,
+        recipe=recipe,
+        settings=tuple(settings or ()),
+        run=run,
+        checkpoint=checkpoint,
+        outputs=outputs,
+        history=history,
+        scores=scores,
+        columns=dict(_assignments("--column", columns or ())),
+        facts={name: yaml.safe_load(value) for name, value in _assignments("--fact", facts or ())},
+        loader=loader,
+        loss=loss,
+        model=model,
+        trust=tuple(trust or ()),
+        device=device,
+        seed=seed,
+    )
+
+
+def _splits(given: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """``train=PATH`` or a path; an existing path may hold an equals sign."""
+    for one in given:
+        name, sign, path = one.partition("=")
+        named = sign and not Path(one).exists() and "/" not in name
+        yield (name, Path(path)) if named else ("data", Path(one))
+
+
+def _assignments(option: str, given: Sequence[str]) -> Iterator[tuple[str, str]]:
+    from auscult.errors import DataError
+
+    for one in given:
+        name, sign, value = one.partition("=")
+        if not sign or not name:
+            raise DataError(f"{option} {one}: NAME=VALUE is needed")
+        yield name, value
+
+
+def _families(only: Sequence[str] | None) -> tuple[str, ...] | None:
+    from auscult.diagnose.causes import FAMILIES
+    from auscult.errors import DataError, nearest
+
+    for one in only or ():
+        if one not in FAMILIES:
+            raise DataError(f"--only {one}: unknown{nearest(one, FAMILIES)}; families are {', '.join(FAMILIES)}")
+    return tuple(only) if only else None
+
+
+def _progress() -> Any:
+    """A line that names the check at work, on terminals only."""
+    from contextlib import contextmanager
+
+    from rich.console import Console
+
+    @contextmanager
+    def line() -> Iterator[Callable[[Check], None] | None]:
+        console = Console(stderr=True)
+        if not console.is_terminal:
+            yield None
+            return
+        with console.status("looking at what was given") as status:
+            yield lambda check: status.update(f"{check.family}: {check.asks}")
+
+    return line()
+
+
+def _print(found: Diagnosis) -> None:
+    """The verdict first; then each finding in a few lines; then what was ruled out and what could not be run."""
+    from auscult.report.diagnosis import headline, reasons, summary
+
+    typer.secho(headline(found), bold=True, fg="red" if found.faults else "green" if found.ran else "yellow")
+    typer.secho(summary(found), dim=True)
+    for note in found.notes:
+        typer.secho(f"note: {note}", dim=True)
+    for one in found.ranked:
+        _print_finding(one)
+    _print_section("Ruled out", found.ruled_out)
+    _print_section("Could not tell", found.open)
+    if found.not_run:
+        typer.secho("\nNot run", bold=True)
+    for reason, names in reasons(found.not_run):
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        typer.echo(f"  {reason}\n    would allow: {', '.join(names[:SHOWN])}{more}")
+
+
+def _print_finding(one: Ranked) -> None:
+    from auscult.report.diagnosis import causes, measured, remedy
+
+    found = one.finding
+    typer.echo()
+    typer.secho(f"{found.verdict.upper():8}", fg=COLOURS[found.verdict], bold=True, nl=False)
+    typer.secho(causes(found), bold=True)
+    lines = [("", found.says), *(("measured", measured(number)) for number in found.measured)]
+    lines += [("do", line) for line in remedy(found)]
+    lines += [("listen", f"{exhibit.name}: {exhibit.shows}") for exhibit in found.exhibits[:3]]
+    lines += [("explains", folded.says) for folded in one.folded]
+    before = None
+    for label, text in lines:
+        typer.echo(f"  {label if label != before else '':10}{text}")
+        before = label
+
+
+def _print_section(title: str, findings: Sequence[Finding]) -> None:
+    from auscult.diagnose.causes import BY_ID
+
+    if findings:
+        typer.secho(f"\n{title}", bold=True)
+    for one in findings:
+        typer.echo(f"  {', '.join(one.causes) if one.causes[0] in BY_ID else one.check}: {one.says}")
+
+
+def _print_checks() -> None:
+    """Every check with what its answer is worth."""
+    from auscult.diagnose.checks import checks
+    from auscult.diagnose.rates import rates_of
+
+    rows = []
+    for one in sorted(checks(), key=lambda check: check.family):
+        rate = rates_of(one.id)
+        rows.append([f"{one.family}: {one.id}", one.asks, f"{one.cost_s:g} s", one.threshold, rate, one.source])
+    print_table(["check", "asks", "cost", "threshold", "false alarms, detections", "source"], rows, numeric=6, folds=3)
