@@ -87,13 +87,29 @@ def diagnose(
     if listed:
         _print_checks()
         return
+    from auscult.diagnose.case import Given
     from auscult.diagnose.examine import examine
     from auscult.report.diagnosis import as_data, write_diagnosis
 
-    given = _given(
-        data, recipe, settings, run, checkpoint, outputs, history, scores, columns, facts, loader, loss, model, trust,
-        device, seed,
-    )  # fmt: skip
+    given = Given(
+        data=dict(_splits(data or ())),
+        recipe=recipe,
+        settings=tuple(settings or ()),
+        run=run,
+        checkpoint=checkpoint,
+        outputs=outputs,
+        history=history,
+        scores=scores,
+        columns=dict(_assignments("--column", columns or ())),
+        facts={name: yaml.safe_load(value) for name, value in _assignments("--fact", facts or ())},
+        loader=loader,
+        loss=loss,
+        model=model,
+        trust=tuple(trust or ()),
+        device=device,
+        seed=seed,
+    )
+    _check(given)
     budget_s = seconds_of(budget)
     with _progress() as told:
         found = examine(given, budget_s, _families(only), told)
@@ -112,49 +128,24 @@ def diagnose(
     raise typer.Exit(found.exit_code)
 
 
-def _given(
-    data: Sequence[str] | None, recipe: str | None, settings: Sequence[str] | None, run: Path | None,
-    checkpoint: Path | None, outputs: Path | None, history: Path | None, scores: Path | None,
-    columns: Sequence[str] | None, facts: Sequence[str] | None, loader: str | None, loss: str | None,
-    model: str | None, trust: Sequence[str] | None, device: str, seed: int,
-) -> Given:  # fmt: skip
-    """What was given, checked.
+def _check(given: Given) -> None:
+    """Refuse an empty order and paths that do not exist.
 
     Raises:
-        DataError: nothing was; a folder that does not exist.
+        DataError: either.
     """
-    from auscult.diagnose.case import Given
     from auscult.errors import DataError
 
-    if not any((data, recipe, run, checkpoint, outputs, history, scores, loader, loss, model)):
+    paths = {"run": given.run, "checkpoint": given.checkpoint, "outputs": given.outputs, "history": given.history,
+             "scores": given.scores}  # fmt: skip
+    if not any((given.data, given.recipe, given.loader, given.loss, given.model, *paths.values())):
         raise DataError(
             "diagnose: nothing was given; give at least one of --data, --recipe, --run, --checkpoint, --outputs, "
             "--history, --scores, --loader, --loss, --model"
         )
-    folders = dict(_splits(data or ()))
-    for option, path in {"--data": None, "--run": run, "--checkpoint": checkpoint, "--outputs": outputs,
-                         "--history": history, "--scores": scores}.items():  # fmt: skip
-        for one in [path] if option != "--data" else folders.values():
-            if one is not None and not one.exists():
-                raise DataError(f"{option} {one}: no such file or folder")
-    return Given(
-        data=folders,
-        recipe=recipe,
-        settings=tuple(settings or ()),
-        run=run,
-        checkpoint=checkpoint,
-        outputs=outputs,
-        history=history,
-        scores=scores,
-        columns=dict(_assignments("--column", columns or ())),
-        facts={name: yaml.safe_load(value) for name, value in _assignments("--fact", facts or ())},
-        loader=loader,
-        loss=loss,
-        model=model,
-        trust=tuple(trust or ()),
-        device=device,
-        seed=seed,
-    )
+    for option, path in [*paths.items(), *(("data", path) for path in given.data.values())]:
+        if path is not None and not path.exists():
+            raise DataError(f"--{option} {path}: no such file or folder")
 
 
 def _splits(given: Sequence[str]) -> Iterator[tuple[str, Path]]:
