@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from auscult.cli import condition, convert, data, enhance, evaluate, fetch, listen, report, show, train
+from auscult.cli import ablate, condition, convert, data, diagnose, enhance, evaluate, fetch, listen, report, show, train
 from auscult.errors import AuscultError
 from auscult.version import __version__
 
@@ -26,7 +26,9 @@ app.command()(enhance.enhance)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(report.report)
+app.command()(diagnose.diagnose)
 app.command()(condition.condition)
+app.add_typer(ablate.app, name="ablate")
 app.add_typer(listen.app, name="listen")
 app.command()(show.models)
 app.add_typer(show.recipes, name="recipes")

@@ -14,6 +14,7 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from auscult import recipe
+from auscult.audio.resample import resample
 from auscult.errors import MissingExtra, RecipeError, RestorationError
 from auscult.features.spectral import CompressedSTFT
 from auscult.hub.runs import read_history
@@ -148,6 +149,32 @@ class TestEncoders:
         assert told.tokens.shape == (3, 1, 24)
         assert torch.allclose(told.shape[1:2], net.cond.encode(reference([700], seed=1)).shape, atol=1e-5)
         assert not any(p.requires_grad for p in net.cond.encoder.model.parameters())
+
+    def test_clap_sees_the_mel_spectra_that_it_was_trained_with(self, tmp_path: Path) -> None:
+        transformers = pytest.importorskip("transformers")
+        torch.manual_seed(0)
+        few = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+        heard = {"hidden_size": 16, "patch_embeds_hidden_size": 8, "depths": [1, 1], "num_attention_heads": [2, 2],
+                 "spec_size": 64, "num_mel_bins": 16, "window_size": 4, "patch_size": 4, "patch_stride": [4, 4],
+                 "projection_dim": 12}  # fmt: skip
+        text = {**few, "vocab_size": 50, "projection_dim": 12}
+        config = transformers.ClapConfig(text_config=text, audio_config=heard, projection_dim=12)
+        model = transformers.ClapModel(config).eval()
+        extractor = transformers.ClapFeatureExtractor(
+            feature_size=16, sampling_rate=48_000, max_length_s=1, nb_max_samples=48_000, truncation="rand_trunc"
+        )
+        model.save_pretrained(tmp_path)
+        extractor.save_pretrained(tmp_path)
+        net = NCSNpp(**TINY, cond=NoiseCondition(PretrainedEncoder(tmp_path, 24), (AdaGN(8),))).eval()
+        noise = reference([8_000, 0])
+        told = net.cond.encode(noise)
+        wave = resample(noise.wave[0, :, :8_000].numpy(), 16_000, 48_000)[0]
+        seen = extractor(wave, sampling_rate=48_000, return_tensors="pt")
+        encoder = net.cond.encoder
+        with torch.inference_mode():
+            expected = encoder.norm(encoder.out(model.get_audio_features(**seen).pooler_output))
+        assert encoder.out.in_features == 12
+        assert torch.allclose(told.shape[0], expected, atol=1e-5)
 
 
 def made(encoder: Encoder) -> Encoder:
