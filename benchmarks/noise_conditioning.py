@@ -1,9 +1,10 @@
 """Does it help to be told of the noise? Small nets with and without a condition, on noises they know and on others.
 
-Arms share items, order, times, noise and the initial weights of the net; they differ in the condition alone. Training
-leaves the held-out types of noise out. Judged are the loss at equal times and noises, and restorations, item by item.
+One unconditional net is trained first. Every arm goes on from its weights, to which a condition adds nothing before it
+is trained; arms share items, order, times and noise and differ in the condition alone. Training leaves the held-out
+types of noise out. Judged are the loss at equal times and noises, and restorations, item by item and seed by seed.
 
-    python benchmarks/noise_conditioning.py --data FOLDER --out runs-noise [--train] [--steps 300] [--seeds 3]
+    python benchmarks/noise_conditioning.py --data FOLDER --out runs-noise [--train] [--base-steps 2000] [--steps 400]
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ import torch
 from auscult import recipe
 from auscult.data.pairs import Pair, PairBatch, PairSource
 from auscult.degrade.base import Unusable
-from auscult.evaluate.statistics import interval, sign_flip
+from auscult.evaluate.statistics import interval, sign_flip, widened
 from auscult.features.normalise import Statistics
 from auscult.hub.opening import open_method
 from auscult.hub.runs import checkpoints
@@ -33,74 +35,98 @@ from auscult.metrics.energy import SiSdr
 from auscult.metrics.perceptual import PesqWideband
 from auscult.rng import Draws, Key
 
-FILM = "[{type: AdaGN, width: 32}]"
-PLANE = "[{type: SpectralChannel}]"
+NONE = ["method.net.cond=null", "method.conditioning=null"]
+FILM = ["method.net.cond.injections=[{type: AdaGN, width: 32}]"]
+PLANE = ["method.net.cond.encoder={type: PSDEncoder}", "method.net.cond.injections=[{type: SpectralChannel}]"]
+DROP = "method.conditioning.drop={}"
 ARMS = {
-    "none": ["method.net.cond=null", "method.conditioning=null"],
-    "film": [f"method.net.cond.injections={FILM}"],
-    "psd": ["method.net.cond.encoder={type: PSDEncoder}", f"method.net.cond.injections={PLANE}"],
+    "none": NONE,
+    "film": [*FILM, DROP.format(0.20)],
+    "psd": [*PLANE, DROP.format(0.20)],
+    "film-drop-05": [*FILM, DROP.format(0.05)],
+    "film-drop-25": [*FILM, DROP.format(0.25)],
 }
+TIMES = 2
+"""At which the loss of an item is taken."""
+ONE_CALL = "sampler={type: DDIM, steps: 1}"
 SETS = ("known", "unseen")
 QUANTITIES = ("loss", "si_sdr", "pesq")
 Found = dict[tuple[str, str, str], np.ndarray]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--train", action="store_true")
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--base-steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--items", type=int, default=40)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, a thread each")
     given = parser.parse_args()
+    torch.set_num_threads(1)
     held_out = json.loads((given.data / "ood_noise.json").read_text())["held_out_noise_types"]
     if given.train:
-        train(given.data, given.out, held_out, given.steps, given.seeds)
-    tell(judged(given.data, given.out, held_out, given.items, given.seeds))
+        train(given, held_out)
+    tell(judged(given, held_out))
 
 
-def train(data: Path, out: Path, held_out: list[str], steps: int, seeds: int) -> None:
-    """Every arm with every seed, as many at a time as there are cores."""
-    waiting = [command(data, out, arm, seed, held_out, steps) for seed in range(seeds) for arm in ARMS]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    running: list[subprocess.Popen[bytes]] = []
-    for one in waiting:
-        if len(running) >= (os.cpu_count() or 1):
-            running.pop(0).wait()
-        running.append(subprocess.Popen(one, env=env, stdout=subprocess.DEVNULL))
-    if any(process.wait() for process in running):
-        sys.exit("a run failed")
-
-
-def command(data: Path, out: Path, arm: str, seed: int, held_out: list[str], steps: int) -> list[str]:
-    settings = [
-        *ARMS[arm],
-        f"name=noise-{arm}-{seed}",
-        f"seed={seed}",
-        f"training.steps={steps}",
-        "schedule.warmup_steps=50",
-        "training.ema_decay=0.99",
-        "validation=null",
-        f"data.source.banks.noise.exclude={{noise_type: [{', '.join(held_out)}]}}",
+def train(given: argparse.Namespace, held_out: list[str]) -> None:
+    """The base, then every arm with every seed, some at a time; runs that ended are found and kept."""
+    shared = ["validation=null", f"data.source.banks.noise.exclude={{noise_type: [{', '.join(held_out)}]}}"]
+    base = [*shared, *NONE, "name=noise-base", "seed=100", f"training.steps={given.base_steps}"]
+    at_once([command(given, base)], 1)
+    start = ["--init-from", str(newest(given.out, "noise-base"))]
+    arms = [
+        command(given, [*shared, *settings, *arm_settings(arm, seed, given.steps)]) + start
+        for seed in range(given.seeds)
+        for arm, settings in ARMS.items()
     ]
+    at_once(arms, given.jobs)
+
+
+def arm_settings(arm: str, seed: int, steps: int) -> list[str]:
+    short = ["schedule.warmup_steps=50", "training.ema_decay=0.99", f"training.steps={steps}"]
+    return [f"name=noise-{arm}-{seed}", f"seed={seed}", *short]
+
+
+def command(given: argparse.Namespace, settings: list[str]) -> list[str]:
     told = [part for setting in settings for part in ("--set", setting)]
-    where = ["--data", str(data), "--runs", str(out), "--device", "cpu"]
+    where = ["--data", str(given.data), "--runs", str(given.out), "--device", "cpu"]
     return [sys.executable, "-m", "auscult", "train", "noise-small", *where, *told]
 
 
-def judged(
-    data: Path, out: Path, held_out: list[str], items: int, seeds: int
-) -> dict[tuple[str, str, str], np.ndarray]:
-    """Scores by set, arm and quantity: an array of items, each a mean over seeds."""
-    found: dict[tuple[str, str, str], np.ndarray] = {}
+def at_once(commands: list[list[str]], jobs: int) -> None:
+    """Every command, `jobs` of them at a time, a thread each."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def one(command: list[str]) -> int:
+        return subprocess.run(command, env=env, stdout=subprocess.DEVNULL, check=False).returncode
+
+    with ThreadPoolExecutor(jobs) as pool:
+        if any(pool.map(one, commands)):
+            sys.exit("a run failed")
+
+
+def newest(out: Path, name: str) -> Path:
+    """The last checkpoint of the one run of this name."""
+    (run,) = (path for path in out.iterdir() if path.name.rpartition("-")[0] == name)
+    return checkpoints(run)[-1]
+
+
+def judged(given: argparse.Namespace, held_out: list[str]) -> Found:
+    """Scores by set, arm and quantity: seeds by items."""
+    found: Found = {}
     for which in SETS:
-        pairs = list(held_out_pairs(data, which, held_out, items))
+        pairs = list(held_out_pairs(given.data, which, held_out, given.items))
         noisy = np.array([scores(pair, pair.noisy) for pair in pairs])
-        found |= {(which, "noisy", q): noisy[:, i] for i, q in enumerate(QUANTITIES[1:])}
+        found |= {(which, "noisy", q): noisy[None, :, i] for i, q in enumerate(QUANTITIES[1:])}
         for arm in ARMS:
-            tables = [table(out, arm, seed, pairs) for seed in range(seeds)]
-            found |= {(which, arm, q): np.mean([one[:, i] for one in tables], axis=0) for i, q in enumerate(QUANTITIES)}
+            tables = np.stack(
+                [table(newest(given.out, f"noise-{arm}-{seed}"), arm, pairs) for seed in range(given.seeds)]
+            )
+            found |= {(which, arm, q): tables[..., i] for i, q in enumerate(QUANTITIES)}
             print(f"{which} {arm}: done", file=sys.stderr, flush=True)
     return found
 
@@ -126,10 +152,10 @@ def held_out_pairs(data: Path, which: str, held_out: list[str], items: int) -> I
             return
 
 
-def table(out: Path, arm: str, seed: int, pairs: list[Pair]) -> np.ndarray:
-    (run,) = out.glob(f"noise-{arm}-{seed}-*")
-    settings = [] if arm == "none" else ["conditioning.drop=0"]
-    method, nets, _ = open_method(checkpoints(run)[-1], (), settings)
+def table(checkpoint: Path, arm: str, pairs: list[Pair]) -> np.ndarray:
+    """Loss and scores of every item."""
+    told = [] if arm == "none" else ["conditioning.drop=0"]
+    method, nets, _ = open_method(checkpoint, (), [ONE_CALL, *told])
     return np.array([[loss_of(method, nets, pair, i), *restored(method, nets, pair)] for i, pair in enumerate(pairs)])
 
 
@@ -150,10 +176,10 @@ def alone(pair: Pair) -> PairBatch:
 
 @torch.inference_mode()
 def loss_of(method: Method, nets: dict[str, torch.nn.Module], pair: Pair, number: int) -> float:
-    """Mean over four times; times and noises are the item's own."""
+    """Mean over a few times; times and noises are the item's own."""
     batch = Batch.of(alone(pair), method.normalise)
     losses = []
-    for time in range(4):
+    for time in range(TIMES):
         key = Key(2).child(number, time)
         shared = method.forward(nets, batch, Draws.of([key]))
         losses.append(method.loss("net", nets, batch, shared, Draws.of([key])).total.item())
@@ -181,17 +207,20 @@ def tell(found: Found) -> None:
         for arm in ARMS:
             cells = []
             for quantity in QUANTITIES:
-                values = found[which, arm, quantity]
-                cells += [
-                    f"{values.mean():.3f}",
-                    against(values - found[which, "none", quantity]) if arm != "none" else "",
-                ]
+                values, none = found[which, arm, quantity], found[which, "none", quantity]
+                cells += [f"{values.mean():.3f}", against(values - none) if arm != "none" else ""]
             print(f"| {which} | {arm} | " + " | ".join(cells) + " |")
+    print("\nEach seed's mean SI-SDR:\n")
+    for which in SETS:
+        for arm in ARMS:
+            print(f"| {which} | {arm} | " + " | ".join(f"{v:.2f}" for v in found[which, arm, "si_sdr"].mean(1)) + " |")
 
 
 def against(differences: np.ndarray) -> str:
-    low, high = interval(differences)
-    return f"{differences.mean():+.3f} [{low:+.3f}, {high:+.3f}], p {sign_flip(differences):.3f}"
+    """Mean difference over seeds and items; its interval holds for other items and other seeds."""
+    items, seeds = differences.mean(0), differences.mean(1)
+    low, high = widened(interval(items), float(items.mean()), [seeds])
+    return f"{items.mean():+.3f} [{low:+.3f}, {high:+.3f}], p {sign_flip(items):.3f}"
 
 
 if __name__ == "__main__":
