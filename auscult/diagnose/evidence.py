@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jaxtyping import Float, Float32
 from numpy import ndarray
@@ -43,6 +43,8 @@ class Files:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     unmatched: Mapping[str, Sequence[str]] = field(default_factory=dict)
     mixed: bool = False
+    listed: Mapping[str, int] = field(default_factory=dict)
+    """How many pairs each split has; of very large ones ``splits`` holds a sample."""
 
 
 @dataclass(frozen=True)
@@ -79,22 +81,30 @@ class Practice(ABC):
     """A training step that can be asked questions: ours, or somebody else's loader, loss and model.
 
     Waves are [B, T] at the level that the loader gives. ``loss`` takes an estimate in the place of the net's answer
-    and sends it through everything that follows; ``None`` where that cannot be done.
+    and sends it through everything that follows. The same step asked twice gives the same numbers: whatever is drawn
+    at random (times and noise of a diffusion, drop-out) is drawn alike.
     """
 
     name: str
-    rate_hz: int
+    """What is asked, for the report."""
+    rate_hz: int | None
+    """None where nobody says."""
 
     @abstractmethod
-    def steps(self, count: int) -> Sequence[Step]:
-        """So many batches."""
+    def steps(self, count: int, epoch: int = 0) -> Sequence[Step]:
+        """The first batches of an epoch; fewer where it has no more.
+
+        Raises:
+            DataError: the loader fails.
+        """
 
     @abstractmethod
     def loss(self, step: Step, estimate: Float[Tensor, "B T"] | None = None) -> Mapping[str, Tensor]:
         """The weighted parts of the loss with a graph: of the model's own estimate, or of one that is given.
 
         Raises:
-            Absent: the loss takes no estimate, or there is no model.
+            Absent: the loss takes no estimate, or there is no loss or model.
+            DataError: the loss fails.
         """
 
     @abstractmethod
@@ -102,16 +112,20 @@ class Practice(ABC):
         """What the model says, with a graph.
 
         Raises:
-            Absent: there is no model.
+            Absent: there is no model. DataError: the model fails.
         """
 
     @abstractmethod
     def nets(self) -> Mapping[str, nn.Module]:
-        """The nets that learn, in training state of a fresh run; empty without a model."""
+        """The nets that learn from the loss, in training state; empty without a model."""
+
+    @abstractmethod
+    def part(self, step: Step) -> Step:
+        """A smaller step where the practice can cut one out of it, else the same: nets may be slow."""
 
     @abstractmethod
     def fresh(self) -> Practice:
-        """The same with newly initialised nets."""
+        """The same with newly initialised nets, on the same steps."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +135,11 @@ class Step:
     clean: Float[Tensor, "B T"]
     noisy: Float[Tensor, "B T"]
     names: tuple[str, ...]
-    own: object = None
+    own: Any = None
+    starts: tuple[int | None, ...] = ()
+    """Where the items were cut out of their recordings; empty where the loader does not say."""
+    lengths: tuple[int, ...] = ()
+    """Samples before padding; empty where the loader does not say."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +155,10 @@ class Curves:
     """A run's curves in one vocabulary, whoever wrote them.
 
     Names: ``train.loss``, ``train.loss.<part>``, ``valid.loss``, ``valid.<metric>`` (``valid.pesq``), ``lr``,
-    ``grad_norm``, ``clipped_share``, ``unstepped``, ``share.<part>`` (of the gradient), ``cosine.<part>``, ``gain``,
-    ``ema_distance``, ``ema_updates``, ``discriminator.loss``, ``loader_wait``, ``items``, ``loss_scale``,
-    ``dropped.<cause>``, ``calibration.<name>``. Of the main net where several learn.
+    ``grad_norm``, ``grad_norm_mean``, ``update_ratio.<module>``, ``clipped_share``, ``unstepped``,
+    ``share.<part>`` (of the gradient), ``cosine.<part>``, ``gain``, ``ema_distance``, ``ema_updates``,
+    ``discriminator.loss``, ``loader_wait``, ``items``, ``loss_scale``, ``dropped.<cause>``, ``calibration.<name>``.
+    Of the main net where several learn.
     """
 
     curves: Mapping[str, Curve]
@@ -199,6 +218,8 @@ class Model:
     nets: Mapping[str, nn.Module]
     raw: Mapping[str, nn.Module] | None
     step: int
+    section: Mapping[str, Any] = field(default_factory=dict)
+    """The method as a section of a recipe, defaults filled in."""
 
 
 @dataclass(frozen=True)

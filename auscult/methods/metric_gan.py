@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import final
 
@@ -105,12 +105,16 @@ class MetricGAN(Method):
         return self._nets
 
     def forward(self, nets: Nets, batch: Batch, draws: Draws) -> Step:
+        step = self.unlabelled(nets, batch)
+        return replace(step, questions=self._labelling.ask(batch.clean, step.wave))
+
+    def unlabelled(self, nets: Nets, batch: Batch) -> Step:
+        """A step of which nobody is asked for labels: enough for the net's turn."""
         features = self.features.to(batch.noisy.device)
         spectrum = nets["net"](features.encode(batch.noisy))
         wave = features.decode(spectrum, batch.noisy.shape[-1])
-        questions = self._labelling.ask(batch.clean, wave)
         shown = features.encode(wave) if self._reanalysed else spectrum
-        return Step(spectrum, wave, features.encode(batch.clean), magnitude(shown), questions)
+        return Step(spectrum, wave, features.encode(batch.clean), magnitude(shown), ())
 
     def loss(self, turn: str, nets: Nets, batch: Batch, shared: Step, draws: Draws) -> Loss:
         if turn == "net":

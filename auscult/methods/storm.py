@@ -93,6 +93,11 @@ class StoRM(Method):
         self._denoiser_weight, self._score_weight = denoiser_weight, score_weight
         self.features, self.sampler, self.rate_hz, self.normalise = features, sampler, rate_hz, normalise
 
+    @property
+    def diffusion(self) -> ScoreModel:
+        """The second half: from the denoiser's estimate to the clean spectrum."""
+        return self._score
+
     def nets(self) -> dict[str, nn.Module]:
         return dict(self._nets)
 

@@ -1,0 +1,66 @@
+"""Does one term of the loss drown the others, or pull against them?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from auscult.diagnose.check import Check
+from auscult.diagnose.evidence import Practice
+from auscult.diagnose.finding import Finding, Measured
+
+if TYPE_CHECKING:
+    from auscult.diagnose.case import Case
+    from auscult.diagnose.measure.pulls import Pull
+
+LEFT = (0.1, 0.3, 1.0)
+"""Shares of the noise in the estimates at which gradients are taken: after training, during, before."""
+DOMINANT, AGREEING, OPPOSED = 0.97, 0.1, -0.5
+
+
+def check_terms(case: Case) -> Finding | None:
+    """Whether one term drowns the others at every stage, or two pull against each other."""
+    from auscult.diagnose.measure.pulls import pull
+
+    practice: Practice = case.practice
+    step = next(iter(practice.steps(1)), None)
+    pulls = [] if step is None else [pull(practice, step, left) for left in LEFT]
+    known = [one for one in pulls if one is not None]
+    if len(known) < len(LEFT):
+        return None
+    strongest = max(known[1].shares, key=lambda name: known[1].shares[name])
+    share = min(one.shares[strongest] for one in known)
+    cosine = max(abs(one.cosines[strongest]) for one in known)
+    pair = min(known[1].pairs, key=lambda names: max(one.pairs[names] for one in known))
+    against = max(one.pairs[pair] for one in known)
+    numbers = _numbers(known[1])
+    if against < OPPOSED:
+        words = (
+            f"the terms {pair[0]} and {pair[1]} pull against each other at every stage (cosine {against:.2f} or less)"
+        )
+        return Finding("terms", "suspect", ("contradictory-terms",), words, numbers)
+    if share > DOMINANT and cosine < AGREEING:
+        alone = f"is unrelated to the rest (|cosine| {cosine:.2f})"
+        words = f"the term {strongest} has {100 * share:.0f} % of the gradient and {alone}"
+        return Finding("terms", "suspect", ("term-dominates",), words, numbers)
+    words = (
+        f"the strongest term, {strongest}, has {100 * known[1].shares[strongest]:.0f} % of the gradient at the estimate"
+    )
+    return Finding("terms", "healthy", ("term-dominates", "contradictory-terms"), words, numbers)
+
+
+def _numbers(one: Pull) -> list[Measured]:
+    shares = [Measured(f"gradient of {name}", 100 * share, "%") for name, share in one.shares.items()]
+    return shares + [Measured(f"cosine of {a} and {b}", cosine) for (a, b), cosine in one.pairs.items()]
+
+
+TERMS = Check(
+    "terms",
+    "loss",
+    "Does one term of the loss drown the others, or pull against them?",
+    ("practice",),
+    1.0,
+    f"suspect where, with 10, 30 and 100 % of the noise left, one term has over {100 * DOMINANT:g} % of the summed "
+    f"gradient norms and |cosine| below {AGREEING:g} with the rest, or two terms a cosine below {OPPOSED:g}.",
+    "docs/systems/cmgan.md, the published level defect",
+    check_terms,
+)
