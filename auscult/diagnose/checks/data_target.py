@@ -1,0 +1,148 @@
+"""Whether the target is what it should be: speech at its own speed, clean, of the band that its rate promises."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy import ndarray
+
+from auscult.audio.band import band_edge
+from auscult.data.audit.content import content, heard
+from auscult.data.audit.levels import levels
+from auscult.diagnose.case import Case
+from auscult.diagnose.check import Check
+from auscult.diagnose.finding import Exhibit, Finding, Measured, Remedy
+from auscult.diagnose.gather.files import sample
+from auscult.diagnose.gather.items import EXCERPT_S, stretch
+from auscult.errors import AudioError
+
+RATE, FLOOR, BAND = "data-rate", "data-target-floor", "data-target-band"
+Named = tuple[str, ndarray, int]
+_MOST = 30
+FAR = 1.9
+"""Factors nearer to 1 cannot be told from slow or fast speakers."""
+
+
+def targets(case: Case, most: int = _MOST) -> list[Named]:
+    """Clean recordings: as the loader gives them, else of the files."""
+    items = case.get("items")
+    if items is not None:
+        chosen = sample(items.items, most, case.key.child("targets"))
+        return [(one.name, one.clean[: one.length or None], one.rate_hz) for one in chosen]
+    files = case.get("files")
+    infos = [pair.clean for rows in files.splits.values() for pair in rows if pair.clean] if files else []
+    found = []
+    for info in sample(infos, most, case.key.child("targets")):
+        try:
+            found.append((str(info.path), stretch(info, 0.0, EXCERPT_S), info.rate_hz))
+        except AudioError:
+            continue
+    return found
+
+
+def rate(case: Case) -> Finding | None:
+    """The speed at which speech sounds."""
+    found = targets(case)
+    if not found:
+        return None
+    rate_hz = found[0][2]
+    measured = [one for _, wave, hz in found if hz == rate_hz and (one := heard(wave, hz)) is not None]
+    result = content(measured, rate_hz)
+    if result is None or result.items < 5:
+        return Finding(RATE, "cannot tell", ("wrong-rate",), f"only {len(measured)} clean recordings are long enough")
+    gap = result.distance - result.nearest
+    far = max(result.factor, 1 / result.factor) >= FAR
+    numbers = (Measured("squared distance from read speech as it is heard", result.distance, "", "below 10"),
+               Measured(f"the same at {result.factor:.3g} times the rate", result.nearest, "", "below 10"),
+               Measured("median pitch as heard", result.pitch_hz, "Hz", "90 to 250"))  # fmt: skip
+    if far and gap >= 7 and result.nearest < 12:
+        true_hz = round(result.factor * rate_hz)
+        says = (
+            f"speech sounds {1 / result.factor:.2f} times its speed: the pitch is "
+            f"{result.pitch_hz:.0f} Hz, and it looks "
+            f"like speech at about {true_hz} Hz, not at {rate_hz} Hz (distance {result.nearest:.1f} against "
+            f"{result.distance:.1f})"
+        )
+        remedy = Remedy(f"find where samples taken at about {true_hz} Hz are called {rate_hz} Hz, and resample there")
+        return Finding(RATE, "fault" if gap >= 10 else "suspect", ("wrong-rate",), says, numbers, remedy=remedy,
+                       exhibits=[Exhibit(name, "listen to its speed") for name, _, _ in found[:5]])  # fmt: skip
+    says = (
+        f"speech sounds at its own speed at {rate_hz} Hz: pitch {result.pitch_hz:.0f} Hz, distance from read speech "
+        f"{result.distance:.1f}"
+    )
+    if result.distance > 16:
+        return Finding(RATE, "cannot tell", ("wrong-rate",), f"clean does not look like read speech at any rate "
+                       f"(distance {result.nearest:.0f})", numbers)  # fmt: skip
+    return Finding(RATE, "healthy", ("wrong-rate",), says, numbers)
+
+
+def floor(case: Case) -> Finding | None:
+    """The level of pauses under that of speech."""
+    found = [(name, levels(wave, hz)) for name, wave, hz in targets(case) if wave.size >= 2 * hz]
+    depths = sorted(((one.floor_db, name) for name, one in found if one.floor_db < 0), reverse=True)
+    if len(depths) < 5:
+        return None
+    middle = float(np.median([depth for depth, _ in depths]))
+    low, high = (float(v) for v in np.quantile([depth for depth, _ in depths], [0.05, 0.95]))
+    numbers = (Measured("quietest tenth of the frames under the loudest", middle, "dB", "below -25", low, high),)
+    says = f"the quietest moments of clean lie {-middle:.0f} dB under the loudest (median of {len(depths)} recordings)"
+    verdict = "fault" if middle > -15 else "suspect" if middle > -20 else "healthy"
+    exhibits = [Exhibit(name, f"{depth:.0f} dB") for depth, name in depths[:5]] if verdict != "healthy" else []
+    return Finding(FLOOR, verdict, ("noisy-target",), says, numbers, exhibits=exhibits)  # type: ignore[arg-type]
+
+
+def band(case: Case) -> Finding | None:
+    """The band of clean recordings against half their rate."""
+    found = [(band_edge(wave, hz) / (hz / 2), name, hz) for name, wave, hz in targets(case) if np.any(wave)]
+    if len(found) < 3:
+        return None
+    edges = np.array([edge for edge, _, _ in found])
+    hz = found[0][2]
+    share, middle = float(np.mean(edges < 0.55)), float(np.median(edges))
+    numbers = (Measured("band edge of clean", middle * hz / 2, "Hz", f"above {0.7 * hz / 2:.0f}"),
+               Measured("share of recordings below 0.55 of half the rate", share, "", "below 0.2"))  # fmt: skip
+    says = (
+        f"clean ends at {middle * hz / 2:.0f} Hz of {hz / 2:.0f} Hz ({share:.0%} of {len(found)} "
+        f"recordings end below {0.55 * hz / 2:.0f} Hz)"
+    )
+    verdict = "fault" if share >= 0.8 else "suspect" if share >= 0.4 else "healthy"
+    exhibits = [Exhibit(name, f"ends at {edge * hz / 2:.0f} Hz") for edge, name, _ in sorted(found)[:5] if edge < 0.55]
+    return Finding(BAND, verdict, ("band-limited-target",), says, numbers, exhibits=exhibits)  # type: ignore[arg-type]
+
+
+CONTENT_RATE = Check(
+    RATE,
+    "data",
+    "Does speech sound at its own speed?",
+    (),
+    3.0,
+    "by pitch, syllable rate and long-term spectrum of 5 recordings or more: fault where another "
+    "rate by a factor of 1.9 or "
+    "more fits better by 10 in squared distance, suspect by 7 (12 corpora of 4 languages: at most 2; "
+    "played at a third: "
+    "18 in the median single speaker)",
+    "a Gaussian model of 223 speakers",
+    rate,
+)
+TARGET_FLOOR = Check(
+    FLOOR,
+    "data",
+    "Is clean clean?",
+    (),
+    1.0,
+    "suspect where the quietest tenth of the frames lies less than 20 dB under the loudest in the "
+    "median recording, fault "
+    "below 15 dB (12 corpora: 35 to 64 dB in the median, 95 % above 30 dB)",
+    "dynamic range of speech",
+    floor,
+)
+TARGET_BAND = Check(
+    BAND,
+    "data",
+    "Has clean the band that its rate promises?",
+    (),
+    2.0,
+    "fault: 80 % of the recordings end below 0.55 of half the rate, suspect: 40 % (12 corpora at 16 "
+    "kHz: lowest median 0.72)",
+    "auscult.audio.band",
+    band,
+)
