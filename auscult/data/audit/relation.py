@@ -25,8 +25,8 @@ _MOST_LAG = 0.75
 _AROUND_S = 0.1
 """Lags so near the peak may belong to it (rooms), and are no witnesses of chance."""
 RELATED, UNRELATED = 9.0, 6.5
-"""Heights ``z``: above the first two signals are related (of 320 independent pairs of real speech and mixtures none
-reached 8.6), below the second nothing is shown."""
+"""Heights ``z``: above the first two signals are related (99 % of 320 independent pairs of real speech and mixtures lie
+below it; the highest, of half a second, was 13.9), below the second nothing is shown."""
 NEVER = 300.0
 """Stands for infinity dB, so that numbers stay numbers."""
 
