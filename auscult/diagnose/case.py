@@ -41,17 +41,20 @@ class Given:
     seed: int = 0
     most_items: int = 100
     """Pairs that are looked into, of large sets a sample."""
+    most_files: int = 6_000
+    """Pairs of a split whose headers are read; of more an even sample is drawn."""
 
 
 class Case:
-    """Evidence by name; what is missing raises :class:`Absent`, once and for all."""
+    """Evidence by name; what is missing raises :class:`Absent`, once and for all. ``known`` is at hand already."""
 
-    def __init__(self, given: Given, clock: Clock):
+    def __init__(self, given: Given, clock: Clock, known: Mapping[str, Any] | None = None):
         self.given, self.clock = given, clock
         self.key = Key(given.seed).child("diagnose")
         self.notes: list[str] = []
         """What a reader must know beside the findings, such as how columns were read."""
         self._absent: dict[str, str] = {}
+        vars(self).update(known or {})  # where cached properties keep what they found
 
     def why_absent(self, need: Need) -> str | None:
         """None where the evidence is there."""

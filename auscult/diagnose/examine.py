@@ -11,6 +11,7 @@ from auscult.diagnose.check import Check
 from auscult.diagnose.checks import checks
 from auscult.diagnose.clock import Clock
 from auscult.diagnose.evidence import Absent
+from auscult.diagnose.exhibits import with_files
 from auscult.diagnose.facts import Facts
 from auscult.diagnose.finding import Finding
 from auscult.diagnose.ranking import Ranked, rank
@@ -64,12 +65,21 @@ def examine(
         families: only checks of these.
         told: called before each check.
     """
-    started, clock = time.monotonic(), Clock.lasting(budget_s)
-    case = Case(given, clock)
+    return examine_case(Case(given, Clock.lasting(budget_s)), families, told)
+
+
+def examine_case(
+    case: Case,
+    families: Sequence[str] | None = None,
+    told: Callable[[Check], None] | None = None,
+    most_cost_s: float = float("inf"),
+) -> Diagnosis:
+    """Examine what a case holds, until its clock stands; checks that cost more than ``most_cost_s`` are left out."""
+    started = time.monotonic()
     found: list[Finding] = []
     not_run: list[tuple[str, str]] = []
     ran: list[tuple[str, float]] = []
-    chosen = [one for one in checks() if families is None or one.family in families]
+    chosen = [one for one in checks() if (families is None or one.family in families) and one.cost_s <= most_cost_s]
     for check in sorted(chosen, key=lambda one: one.cost_s):
         if reason := _reason_not_to(check, case):
             not_run.append((check.id, reason))
@@ -102,6 +112,7 @@ def _reason_not_to(check: Check, case: Case) -> str | None:
 def _diagnosis(
     case: Case, found: list[Finding], not_run: list[tuple[str, str]], ran: list[tuple[str, float]], started: float
 ) -> Diagnosis:
+    found = with_files(found, case)
     blamed = {cause for one in found if one.verdict in ("fault", "suspect") for cause in one.causes[:1]}
     return Diagnosis(
         rank(found),

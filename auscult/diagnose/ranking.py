@@ -1,4 +1,4 @@
-"""The order of findings: what is certain and upstream first, what it explains folded under it."""
+"""The order of findings: upstream and harmful first, the certain before the likely, what they explain folded under."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ class Ranked:
 
 
 def rank(findings: Sequence[Finding]) -> tuple[Ranked, ...]:
-    """Faults, then suspicions; within these the certain first, then upstream to downstream; consequences folded.
+    """Faults, then suspicions; within these upstream to downstream by family, consequences folded.
+
+    Of a family, what can make results bad comes before what cannot (a validation set that is the test set), then the
+    certain before the likely.
 
     A finding is folded under the first one before it whose cause explains its own. A mere suspicion explains no fault.
     """
@@ -37,9 +40,10 @@ def rank(findings: Sequence[Finding]) -> tuple[Ranked, ...]:
     return tuple(Ranked(head, tuple(below.get(place, ()))) for place, head in enumerate(heads))
 
 
-def _order(one: Finding) -> tuple[bool, int, bool, int]:
+def _order(one: Finding) -> tuple[bool, int, bool, bool, int]:
     cause = BY_ID[one.causes[0]]
-    return one.verdict != "fault", FAMILIES.index(cause.family), not one.certain, _PLACE[cause.id]
+    harmless = "low-metric" not in explained(cause.id)
+    return one.verdict != "fault", FAMILIES.index(cause.family), harmless, not one.certain, _PLACE[cause.id]
 
 
 def _explains(head: Finding, one: Finding) -> bool:

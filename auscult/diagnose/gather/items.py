@@ -85,12 +85,13 @@ def _fetched(case: Case, source: PairSource, key: Any, positions: Any, until_lef
     for position in positions:
         pair, _ = fetch(source, key, position)
         if pair is not None:
-            yield _heard(pair, position // len(source))
+            yield as_item(pair, position // len(source))
         if case.clock.left < until_left_s:
             return
 
 
-def _heard(pair: Pair, epoch: int) -> HeardItem:
+def as_item(pair: Pair, epoch: int) -> HeardItem:
+    """A pair of a source of ours as an item, with the SNR that was drawn where that is all that was done to it."""
     noises = [one for one in pair.provenance if "snr_db" in one]
     alone = len(noises) == 1 and len([one for one in pair.provenance if one["type"] != "Gain"]) == 1
     facts = {"snr_db": float(noises[0]["snr_db"])} if alone else {}

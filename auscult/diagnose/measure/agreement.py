@@ -125,9 +125,9 @@ def agreement(heard: Heard) -> Agreement:
     hz, enhanced = heard.rate_hz, np.nan_to_num(heard.enhanced, posinf=0.0, neginf=0.0)
     to_clean, to_noisy = (_related(side, enhanced, hz) for side in (heard.clean, heard.noisy))
     up, down = _gains(heard.clean, enhanced, to_clean.lag_samples if to_clean else 0)
-    of = [levels(side, hz) if side is not None else None for side in (heard.clean, heard.noisy)]
+    clean, noisy = (levels(side, hz) if side is not None else None for side in (heard.clean, heard.noisy))
     before = _related(heard.clean, heard.noisy, hz) if heard.noisy is not None else None
-    return Agreement(heard.item.name, levels(heard.enhanced, hz), *of, to_clean, to_noisy, before, up, down)
+    return Agreement(heard.item.name, levels(heard.enhanced, hz), clean, noisy, to_clean, to_noisy, before, up, down)
 
 
 def _related(reference: ndarray | None, other: ndarray, rate_hz: int) -> Relation | None:

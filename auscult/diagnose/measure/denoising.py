@@ -152,7 +152,7 @@ def readings(state: State, method: ScoreModel) -> Iterator[tuple[str, Spectrum]]
     }
     for name, scale in scales.items():
         answer = scale(output)
-        yield name, method.predict(lambda *_, answer=answer: answer, x, anchor, anchor, t).clean  # type: ignore[misc]
+        yield name, method.predict(lambda *_, answer=answer: answer, x, anchor, anchor, t).clean
     noisy_mean = x - bcast(std, x) * output
     as_score = Prediction(path, x, anchor, t, "score", output)
     yield "as the score", as_score.clean
