@@ -13,6 +13,7 @@ from auscult.errors import RecipeError, TrustError, nearest
 CATALOGUE: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "method": {
+            "FlowModel": "auscult.methods.flow:FlowModel",
             "MetricGAN": "auscult.methods.metric_gan:MetricGAN",
             "Regression": "auscult.methods.regression:Regression",
             "ScoreModel": "auscult.methods.score:ScoreModel",
@@ -27,6 +28,21 @@ CATALOGUE: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "NCSNpp": "auscult.nets.ncsnpp:NCSNpp",
             "TFGridNet": "auscult.nets.tfgridnet:TFGridNet",
             "TSCNet": "auscult.nets.tscnet:TSCNet",
+        },
+        "flow_net": {
+            "ConditionedDiT": "auscult.nets.flow_net:ConditionedDiT",
+            "SpectralFlow": "auscult.nets.flow_net:SpectralFlow",
+        },
+        "text_encoder": {
+            "HashedWords": "auscult.nets.text_encoder:HashedWords",
+            "T5Text": "auscult.nets.text_encoder:T5Text",
+        },
+        "latent_net": {"DiT": "auscult.nets.dit:DiT"},
+        "codec": {"Oobleck": "auscult.nets.oobleck:Oobleck"},
+        "number_embedder": {"NumberEmbedder": "auscult.nets.number_embedder:NumberEmbedder"},
+        "rolloff": {
+            "LearnedRolloff": "auscult.nets.number_embedder:LearnedRolloff",
+            "FixedRolloff": "auscult.nets.number_embedder:FixedRolloff",
         },
         "condition": {"NoiseCondition": "auscult.nets.condition:NoiseCondition"},
         "noise_encoder": {
@@ -45,6 +61,27 @@ CATALOGUE: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "discriminator": {"MetricDiscriminator": "auscult.nets.discriminators:MetricDiscriminator"},
         "features": {"CompressedSTFT": "auscult.features.spectral:CompressedSTFT"},
+        "domain": {
+            "Latents": "auscult.features.latent:Latents",
+            "SpectralFrames": "auscult.features.latent:SpectralFrames",
+            "UpperBand": "auscult.features.latent:UpperBand",
+        },
+        "time_law": {
+            "UniformTimes": "auscult.methods.flow_times:UniformTimes",
+            "LogitNormal": "auscult.methods.flow_times:LogitNormal",
+            "TruncatedLogitNormal": "auscult.methods.flow_times:TruncatedLogitNormal",
+            "LogSNRTimes": "auscult.methods.flow_times:LogSNRTimes",
+        },
+        "flow_sampler": {
+            "FlowEuler": "auscult.samplers.flow:FlowEuler",
+            "FlowHeun": "auscult.samplers.flow:FlowHeun",
+            "FlowMultistep": "auscult.samplers.flow:FlowMultistep",
+        },
+        "time_grid": {
+            "UniformGrid": "auscult.samplers.flow:UniformGrid",
+            "LinearQuadratic": "auscult.samplers.flow:LinearQuadratic",
+            "LogSNR": "auscult.samplers.flow:LogSNR",
+        },
         "path": {
             "OUVE": "auscult.paths.ouve:OUVE",
             "SBVE": "auscult.paths.sbve:SBVE",
@@ -53,6 +90,7 @@ CATALOGUE: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "VP": "auscult.paths.vp:VP",
             "SubVP": "auscult.paths.vp:SubVP",
             "OUVPAsCoded": "auscult.paths.vp:OUVPAsCoded",
+            "RectifiedFlow": "auscult.paths.linear:RectifiedFlow",
         },
         "parametrisation": {
             "NegativeScore": "auscult.methods.parametrisation:NegativeScore",
@@ -94,6 +132,7 @@ CATALOGUE: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "Mixture": "auscult.data.pairs:Mixture",
             "Pairs": "auscult.data.pairs:Pairs",
             "Referenced": "auscult.data.referenced:Referenced",
+            "Described": "auscult.data.described:Described",
         },
         "degradation": {
             "AddNoise": "auscult.degrade.noise:AddNoise",
@@ -110,6 +149,7 @@ CATALOGUE: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "HighPass": "auscult.degrade.band:HighPass",
             "BandPass": "auscult.degrade.band:BandPass",
             "Resampled": "auscult.degrade.band:Resampled",
+            "RandomLowPass": "auscult.degrade.lowpass:RandomLowPass",
             "Codec": "auscult.degrade.codec:Codec",
             "PacketLoss": "auscult.degrade.packets:PacketLoss",
             "SpecAugment": "auscult.degrade.augment:SpecAugment",
@@ -135,6 +175,8 @@ CATALOGUE: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "lsd_apbwe": "auscult.metrics.spectral:LsdApBwe",
             "lsd_symmetric": "auscult.metrics.spectral:LsdSymmetric",
             "lsd_universr": "auscult.metrics.spectral:LsdUniverSr",
+            "rolloff_error": "auscult.metrics.superresolution:RollOffError",
+            "low_band_deviation": "auscult.metrics.superresolution:LowBandDeviation",
             "log_mel": "auscult.metrics.spectral:LogMel",
             "mr_stft": "auscult.metrics.spectral:MultiResolutionStft",
             "llr": "auscult.metrics.composite:Llr",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from auscult.cli.extension import Caption, Rolloff, TargetRate, extension_request, extension_words
 from auscult.cli.shared import Device, Json, Set, Trust, print_json, print_table
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ def enhance(
     noise_reference: NoiseReference = None,
     reference_duration: ReferenceDuration = None,
     guidance_scale: GuidanceScale = None,
+    target_rate: TargetRate = None,
+    caption: Caption = None,
+    rolloff: Rolloff = None,
     settings: Set = None,
     device: Device = "auto",
     weights: Annotated[Weights, typer.Option(help="Averaged or raw weights of a checkpoint.")] = Weights.auto,
@@ -96,6 +100,7 @@ def enhance(
         auscult enhance talks/ -o clean/ --strength 0.8
         auscult enhance noisy.flac --model runs/score-small-1a2b3c4d --set sampler.steps=10
         auscult enhance talks/ --model runs/noise-small-1a2b3c4d --noise-reference room-tone.wav
+        auscult enhance call.wav --model runs/flow-stft-small-1a2b3c4d --target-rate 16000
     """
     from auscult.restore import load
     from auscult.restore.engine import Settings
@@ -105,13 +110,16 @@ def enhance(
     jobs = plan(inputs, output)
     cut = Cut(chunk_s, overlap_s)
     request = _request(noise_reference, reference_duration)
+    extension = extension_request(target_rate, caption, rolloff)
     overrides = list(settings or ())
     if guidance_scale is not None:
         overrides.append(f"conditioning.guidance_scale={guidance_scale}")
     if request is not None or guidance_scale is not None:
         refuse_unconditioned(model)
     restorer = load(model, device, trust or (), overrides, weights.value, cut, precision.value, compile)
-    choices = Settings(strength, seed, on_clip.value, request and request.settled(restorer.rate_hz))
+    if extension is not None:
+        restorer.check_extension(extension)
+    choices = Settings(strength, seed, on_clip.value, request and request.settled(restorer.rate_hz), extension)
     outcomes = []
     with _Progress(len(jobs), quiet=json) as progress:
         for outcome in run(restorer, jobs, choices, batch, overwrite, progress.seconds):
@@ -194,6 +202,8 @@ def _print(outcomes: list[Outcome]) -> None:
             )
         for words in _references(report):
             typer.echo(f"{report.job.output}: noise reference: {words}")
+        for words in extension_words(report):
+            typer.echo(f"{report.job.output}: {words}")
     if skipped := sum(isinstance(o, Skipped) for o in outcomes):
         typer.echo(f"{skipped} of {len(outcomes)} skipped: the output exists (--overwrite redoes them)")
     failures = [o for o in outcomes if isinstance(o, Failed)]
@@ -253,4 +263,5 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
         "peak": outcome.overs.peak,
         "seams": [{"at_sample": s.at_sample, "disagreement_db": s.disagreement_db} for s in outcome.seams],
         "noise_references": list(outcome.references),
+        "extended": outcome.extended and outcome.extended.as_data(),
     }

@@ -1,7 +1,8 @@
 """What a degradation is, the material it may use, and how several are composed.
 
-A degradation first *draws* its parameters (plain numbers and names, fit for JSON), then *applies* them: the same
-parameters on the same signal give the same result, so that every pair can tell how it came about.
+A degradation first *draws* its parameters (plain numbers and names, fit for JSON), *settles* them where the signal has
+a say (a cut-off below its own roll-off), then *applies* them: the same parameters on the same signal give the same
+result, so that every pair can tell how it came about.
 """
 
 from __future__ import annotations
@@ -80,6 +81,14 @@ class Degradation(ABC):
     def draw(self, rng: np.random.Generator, samples: int, rate_hz: int, banks: Banks) -> Drawn:
         """Draw parameters for a signal of this length."""
 
+    def settle(self, signal: Signal, drawn: Drawn) -> Drawn:
+        """The parameters that stay with the pair: as drawn, or as far as this signal allows.
+
+        Raises:
+            Unusable: the signal cannot serve (a target without the band that is to be learned, say).
+        """
+        return drawn
+
     @abstractmethod
     def apply(self, signal: Signal, drawn: Drawn, banks: Banks) -> Signal:
         """Apply drawn parameters.
@@ -101,7 +110,7 @@ def degrade(signal: Signal, chain: Sequence[Degradation], key: Key, banks: Banks
         rng = key.child(position, name).numpy()
         if rng.random() >= link.probability:
             continue
-        drawn = link.draw(rng, signal.clean.shape[1], signal.rate_hz, banks)
+        drawn = link.settle(signal, link.draw(rng, signal.clean.shape[1], signal.rate_hz, banks))
         signal = link.apply(signal, drawn, banks)
         provenance.append({"type": name, **drawn})
     return signal, provenance

@@ -72,6 +72,15 @@ class Batch:
         )
 
 
+@dataclass(frozen=True)
+class Extension:
+    """What a method of super-resolution takes: channels of a recording that it restores together, and conditions."""
+
+    channels: int = 1
+    text: bool = False
+    rolloff: bool = False
+
+
 class Method(ABC):
     """Holds nets and configuration; no optimiser, no device. Subclasses are final.
 
@@ -84,6 +93,8 @@ class Method(ABC):
     """Whether restoration draws random numbers, so that another seed gives another answer."""
     conditions: tuple[str, ...] = ()
     """The names of what restoration may be told beside the noisy signal."""
+    extension: Extension | None = None
+    """What it takes if it extends the band; None: it keeps it."""
     rate_hz: int
     normalise: Normalise
 

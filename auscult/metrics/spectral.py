@@ -112,7 +112,7 @@ class Lsd(Metric):
         return OURS.distance(signals)
 
 
-def _edge(signals: Signals) -> float:
+def given_edge(signals: Signals) -> float:
     """The noisy signal's band edge in Hz, for :meth:`Signals.once`."""
     assert signals.noisy is not None
     return band_edge(signals.noisy, signals.rate_hz)
@@ -132,7 +132,7 @@ class _Split(Metric):
             object.__setattr__(self, "needs", needs)
 
     def _cutoff(self, signals: Signals) -> float:
-        return signals.once(_edge) if self.cutoff_hz is None else self.cutoff_hz
+        return signals.once(given_edge) if self.cutoff_hz is None else self.cutoff_hz
 
 
 @final

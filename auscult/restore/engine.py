@@ -19,6 +19,8 @@ from auscult.data.references import Reference
 from auscult.degrade.base import Drawn
 from auscult.errors import AudioError, OutputError, RestorationError
 from auscult.restore.adapted import LevelledStream, MixedStream
+from auscult.restore.extension import LISTENED_S as MEASURED_S
+from auscult.restore.extension import Extended, ExtendedStream, ExtensionRequest, Subject, UnchangedStream, shared
 from auscult.restore.fullband import FullBandStream
 from auscult.restore.meter import Levels, Meter
 from auscult.restore.models import Model
@@ -42,13 +44,15 @@ class Settings:
 
     ``strength`` mixes the restored signal (1) with the original (0). ``seed`` matters for generative models; the
     same seed gives the same answer, whatever else is restored beside it. ``reference`` is for models that are
-    conditioned on noise: None is the default request for them, and nothing for the others.
+    conditioned on noise: None is the default request for them, and nothing for the others. ``extension`` is the same
+    for models of super-resolution.
     """
 
     strength: float = 1.0
     seed: int = 0
     on_clip: OnClip = "limit"
     reference: ReferenceRequest | None = None
+    extension: ExtensionRequest | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ class Job:
 class Report:
     """What was done to a file, and what it changed.
 
-    ``references``: where each channel's noise reference comes from; empty for models that take none.
+    ``references``: where each channel's noise reference comes from; empty for models that take none. ``rate_hz`` is
+    that of the output; ``extended`` what a model of super-resolution did.
     """
 
     job: Job
@@ -76,6 +81,7 @@ class Report:
     overs: Overs
     seams: tuple[Seam, ...] = ()
     references: tuple[Drawn, ...] = ()
+    extended: Extended | None = None
 
     @property
     def speed(self) -> float:
@@ -101,17 +107,19 @@ class Restorer:
         strength: float = 1.0,
         seed: int = 0,
         reference: ReferenceRequest | None = None,
+        extension: ExtensionRequest | None = None,
     ) -> ndarray:
         """Restore an array of shape (samples,) or (channels, samples); the result has the same shape and level.
 
         ``reference`` is for models that are conditioned on noise; None: a stretch of the signal without speech.
+        ``extension`` is for models of super-resolution, whose result has the rate it asks for; None: the model's.
 
         Raises:
             AudioError: not finite, empty, not one or two axes, or a senseless rate; a reference that is no use.
             DataError: a reference that is not there.
             RestorationError: a reference for a model that takes none.
         """
-        return self.enhance_batch([wave], rate_hz, strength, seed, reference)[0]
+        return self.enhance_batch([wave], rate_hz, strength, seed, reference, extension)[0]
 
     def enhance_batch(
         self,
@@ -120,9 +128,11 @@ class Restorer:
         strength: float = 1.0,
         seed: int = 0,
         reference: ReferenceRequest | None = None,
+        extension: ExtensionRequest | None = None,
     ) -> list[ndarray]:
         """Restore several arrays; those of equal shape share calls of the net, each answer as if it were alone."""
         _check(rate_hz, strength)
+        extension, _ = self._extension(extension, rate_hz)
         clips = [as_wave(wave) for wave in waves]
         groups: dict[tuple[int, ...], list[int]] = {}
         for i, clip in enumerate(clips):
@@ -131,15 +141,29 @@ class Restorer:
         results = list(waves)
         for (channels, _), members in groups.items():
             stacked = np.concatenate([clips[i] for i in members])
-            keys = _keys(seed, channels) * len(members)
+            keys = self._keys(seed, channels) * len(members)
             survey = self._survey(len(keys), rate_hz, [stacked])
             references = self._references(reference, survey, ["array"] * len(keys))
-            restored = self._stream(keys, rate_hz, strength, survey, references).whole(stacked)
+            stream = self._adapted(keys, rate_hz, strength, survey, references, extension, channels)
+            restored = stream.whole(stacked)
             if not np.isfinite(restored).all():
                 raise RestorationError(f"{self.model.name} gives NaN or infinity: its settings or weights are unusable")
             for i, out in zip(members, np.split(restored, len(members)), strict=True):
-                results[i] = out.reshape(np.shape(waves[i]))
+                results[i] = out.reshape(*np.shape(waves[i])[:-1], -1)
         return results
+
+    def check_extension(self, request: ExtensionRequest) -> None:
+        """Refuse what the model would not heed.
+
+        Raises:
+            RestorationError: no model of super-resolution, or one without the conditions that are asked for.
+        """
+        takes, name = self.model.extension, self.model.name
+        if takes is None:
+            raise RestorationError(
+                f"{name} is no model of super-resolution: leave target rate, caption and roll-off out"
+            )
+        request.check(takes.text, takes.rolloff, name)
 
     def stream(self, channels: int, rate_hz: int, seed: int = 0) -> Stream:
         """A live restoration: push blocks, get what is ready, finish. Models that could be told of a noise are not.
@@ -148,7 +172,9 @@ class Restorer:
             AudioError: no audio rate. RestorationError: a model that normalises by the level of the whole signal.
         """
         _check(rate_hz)
-        return self._stream(_keys(seed, channels), rate_hz, 1.0, None, ())
+        if self.model.extension is not None:
+            raise RestorationError(f"{self.model.name} splices by the spectrum of the whole signal: it cannot run live")
+        return self._stream(self._keys(seed, channels), rate_hz, 1.0, None, ())
 
     def enhance_file(self, source: Path, output: Path, settings: Settings = Settings()) -> Report:
         """Restore a file into another: see :meth:`enhance_files`."""
@@ -173,6 +199,7 @@ class Restorer:
             raise AudioError("files restored side by side must agree in rate, channels and length; restore them apart")
         rate_hz, channels = infos[0].rate_hz, infos[0].channels
         _check(rate_hz, settings.strength)
+        extension, out_hz = self._extension(settings.extension, rate_hz)
         started = time.perf_counter()
         block = round(BLOCK_S * rate_hz)
 
@@ -180,15 +207,15 @@ class Restorer:
             parts = (_finite(job.source, block) for job in jobs)
             return (_stacked(side) for side in zip_longest(*parts))
 
-        keys = _keys(settings.seed, channels) * len(jobs)
+        keys = self._keys(settings.seed, channels) * len(jobs)
         survey = self._survey(len(keys), rate_hz, signal())
         names = [job.source.name for job in jobs for _ in range(channels)]
         references = self._references(settings.reference, survey, names)
-        stream = self._stream(keys, rate_hz, settings.strength, survey, references)
-        heard, restored = ([Meter(rate_hz) for _ in jobs] for _ in range(2))
+        stream = self._adapted(keys, rate_hz, settings.strength, survey, references, extension, channels)
+        heard, restored = ([Meter(hz) for _ in jobs] for hz in (rate_hz, out_hz))
         with ExitStack() as stack:
             writers = [
-                stack.enter_context(Writer(job.output, rate_hz, channels, info, settings.on_clip))
+                stack.enter_context(Writer(job.output, out_hz, channels, info, settings.on_clip))
                 for job, info in zip(jobs, infos, strict=True)
             ]
             taken = 0
@@ -200,13 +227,14 @@ class Restorer:
                 on_progress(taken / rate_hz)
             if taken == 0:
                 raise AudioError(f"{jobs[0].source}: no samples in this file; give a recording of at least one sample")
-            _emit(stream.finish(), writers, restored)
+            for wave in stream.rest():
+                _emit(wave, writers, restored)
         elapsed_s = (time.perf_counter() - started) / len(jobs)
         said = (settings.reference or AUTO).said_of
         return [
             Report(
                 job,
-                rate_hz,
+                out_hz,
                 channels,
                 taken / rate_hz,
                 elapsed_s,
@@ -215,13 +243,15 @@ class Restorer:
                 writer.overs,
                 tuple(seam.of(range(i * channels, (i + 1) * channels)) for seam in stream.seams),
                 tuple(map(said, references[i * channels : (i + 1) * channels])),
+                stream.done[i] if stream.done else None,
             )
             for i, (job, before, after, writer) in enumerate(zip(jobs, heard, restored, writers, strict=True))
         ]
 
     def _survey(self, channels: int, rate_hz: int, signal: Iterable[Wave]) -> Survey | None:
         """A first pass over the signal, where the model must know something of the whole."""
-        if self.model.normalise.kind == "none" and not self.model.conditions:
+        listened_s = LISTENED_S if self.model.conditions else MEASURED_S if self.model.extension else 0.0
+        if self.model.normalise.kind == "none" and not listened_s:
             return None
         down = StreamResampler(rate_hz, self.rate_hz, channels)
 
@@ -229,7 +259,7 @@ class Restorer:
             yield from map(down.push, signal)
             yield down.finish(channels)
 
-        return Survey.of(lowered(), self.rate_hz, channels, LISTENED_S if self.model.conditions else 0.0)
+        return Survey.of(lowered(), self.rate_hz, channels, listened_s)
 
     def _references(
         self, request: ReferenceRequest | None, survey: Survey | None, names: Sequence[str]
@@ -241,6 +271,50 @@ class Restorer:
             return ()
         assert survey is not None
         return survey.references(request or AUTO, names)
+
+    def _extension(self, request: ExtensionRequest | None, rate_hz: int) -> tuple[ExtensionRequest | None, int]:
+        """What a recording is extended to, None where the model does not; and the rate of the result.
+
+        Raises:
+            RestorationError: a request that the model cannot meet.
+        """
+        if request is not None:
+            self.check_extension(request)
+        if self.model.extension is None:
+            return None, rate_hz
+        request = request or ExtensionRequest()
+        return request, request.rate_out(rate_hz, self.rate_hz, self.model.name)
+
+    def _keys(self, seed: int, channels: int) -> list[Key]:
+        """A key a channel; bands are extended with one noise, so that channels that are equal stay equal."""
+        own = range(channels) if self.model.extension is None else [0] * channels
+        return [Key(seed).child("restore", number) for number in own]
+
+    def _adapted(
+        self,
+        keys: list[Key],
+        rate_hz: int,
+        strength: float,
+        survey: Survey | None,
+        references: Sequence[Reference | None],
+        extension: ExtensionRequest | None,
+        channels: int,
+    ) -> Stream:
+        """The stream of recordings of so many channels: restored, or extended where that is asked for."""
+        if extension is None:
+            return self._stream(keys, rate_hz, strength, survey, references)
+        assert survey is not None
+        assert self.model.extension is not None
+        subject = Subject.of(survey, channels)
+        out_hz = extension.rate_out(rate_hz, self.rate_hz, self.model.name)
+        if all(subject.full):
+            return UnchangedStream(rate_hz, out_hz, subject)
+        wanted = self.model.extension.channels
+        together = wanted if channels % wanted == 0 else 1
+        stream = self.model.stream(keys, subject.told(extension), together)
+        stream = LevelledStream(stream, self.model.normalise.gain(shared(survey.statistics, channels)))
+        stream = stream if strength == 1.0 else MixedStream(stream, strength, len(keys))
+        return ExtendedStream(stream, rate_hz, self.rate_hz, out_hz, subject)
 
     def _stream(
         self,
@@ -302,7 +376,3 @@ def _stacked(side: Sequence[ndarray | None]) -> ndarray:
     if len(present) < len(side) or len({wave.shape for wave in present}) > 1:
         raise AudioError("files restored side by side turn out to differ in length: one of them is truncated")
     return np.concatenate(present)
-
-
-def _keys(seed: int, channels: int) -> list[Key]:
-    return [Key(seed).child("restore", channel) for channel in range(channels)]

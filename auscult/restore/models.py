@@ -24,7 +24,7 @@ from auscult.units import samples
 
 if TYPE_CHECKING:
     from auscult.hub.bundle import Weights
-    from auscult.methods.base import Method, Nets
+    from auscult.methods.base import Extension, Method, Nets
     from auscult.restore.engine import Restorer
 
 BUILT_IN = "default"
@@ -41,13 +41,16 @@ class Model(ABC):
     normalise: Normalise
     conditions: tuple[str, ...] = ()
     """The names of what it may be told beside the signal."""
+    extension: Extension | None = None
+    """What it takes if it extends the band."""
 
     @abstractmethod
-    def stream(self, keys: Sequence[Key], told: Told = NOTHING) -> Stream:
+    def stream(self, keys: Sequence[Key], told: Told = NOTHING, together: int = 1) -> Stream:
         """A restoration of normalised samples at ``rate_hz``, one channel a key.
 
         Channels share calls of the net but never each other's samples, noise or what they are told: a channel's
-        answer is the same alone and among others.
+        answer is the same alone and among others. Models that extend the band may restore the ``together`` channels
+        of a recording as one item.
 
         Raises:
             RestorationError: told something that the model could not heed.
@@ -60,8 +63,8 @@ class FrameModel(Model):
     def __init__(self, name: str, rate_hz: int, step: FrameStep, normalise: Normalise):
         self.name, self.rate_hz, self.normalise, self._step = name, rate_hz, normalise, step
 
-    def stream(self, keys: Sequence[Key], told: Told = NOTHING) -> Stream:
-        if told:
+    def stream(self, keys: Sequence[Key], told: Told = NOTHING, together: int = 1) -> Stream:
+        if told or together > 1:
             raise unconditioned(self.name)
         return FrameStream(self._step, len(keys))
 
@@ -105,25 +108,27 @@ class ChunkModel(Model):
         piecewise = method.normalise.per == "piece"
         self.normalise, self._own = (Normalise(), method.normalise) if piecewise else (method.normalise, Normalise())
         self._method, self._device, self.conditions = method, device, method.conditions
+        self.extension = method.extension
         self._nets, self._precision = _compiled(nets, device) if compile else nets, precision
         self._chunk, self._overlap = samples(cut.chunk_s, self.rate_hz), samples(cut.overlap_s, self.rate_hz)
         self._lengths = [self._chunk // 2**i for i in reversed(range(BUCKETS))] if compile else []
 
-    def stream(self, keys: Sequence[Key], told: Told = NOTHING) -> Stream:
+    def stream(self, keys: Sequence[Key], told: Told = NOTHING, together: int = 1) -> Stream:
         import torch
 
-        conditions = {name: torch.from_numpy(values).to(self._device) for name, values in told.items()}
+        conditions = {name: torch.from_numpy(values[::together]).to(self._device) for name, values in told.items()}
 
         def restore(wave: Wave, index: int) -> Wave:
             half = torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=self._precision == "bf16")
             with torch.inference_mode(), half:
                 length = next((length for length in self._lengths if length >= wave.shape[1]), wave.shape[1])
                 gain = self._own.gain(Statistics.of(wave[:, None]))[:, None]
-                noisy = torch.from_numpy(fit_length(gain * wave, length)[:, None]).to(self._device)
-                draws = Draws.of(key.child(index) for key in keys)
-                given = (conditions,) if self.conditions else ()  # a method of a user's own need not know of any
-                restored = self._method.restore(self._nets, noisy, draws, *given).float().cpu().numpy()
-                return restored[:, 0, : wave.shape[1]] / gain
+                items = torch.from_numpy(fit_length(gain * wave, length)).unflatten(0, (-1, together))
+                draws = Draws.of(key.child(index) for key in keys[::together])
+                # A method of a user's own need not know of conditions.
+                given = (conditions,) if self.conditions or self.extension else ()
+                restored = self._method.restore(self._nets, items.to(self._device), draws, *given)
+                return restored.flatten(0, 1).float().cpu().numpy()[:, : wave.shape[1]] / gain
 
         return ChunkStream(restore, self._chunk, self._overlap, len(keys))
 

@@ -7,8 +7,9 @@ them. A whole signal is one push and the finish.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32
@@ -17,6 +18,9 @@ from numpy import ndarray
 from auscult.audio.stft import Analysis, Synthesis
 from auscult.features.frames import FrameStep
 from auscult.units import to_db
+
+if TYPE_CHECKING:
+    from auscult.restore.extension import Extended
 
 Wave = Float32[ndarray, "C _"]
 """Channels and any number of samples."""
@@ -46,6 +50,9 @@ class Seam:
 class Stream(ABC):
     """A restoration in progress."""
 
+    done: tuple[Extended, ...] = ()
+    """Of streams that extend the band, once they are through: what was done to each recording."""
+
     @property
     def seams(self) -> tuple[Seam, ...]:
         """Where chunks were joined so far, at the rate of the model; none for streams without chunks."""
@@ -59,10 +66,14 @@ class Stream(ABC):
     def finish(self) -> Wave:
         """No more samples come: get the rest."""
 
+    def rest(self) -> Iterator[Wave]:
+        """The same in blocks, for streams that hold back more than memory should."""
+        yield self.finish()
+
     def whole(self, wave: Wave) -> Wave:
         """A whole signal, in blocks: nets that look back over all frames of a call need memory for them."""
         parts = [self.push(wave[:, start : start + BLOCK]) for start in range(0, wave.shape[1], BLOCK)]
-        return np.concatenate([*parts, self.finish()], axis=1)
+        return np.concatenate([*parts, *self.rest()], axis=1)
 
 
 class Wrapper(Stream):

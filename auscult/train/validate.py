@@ -14,6 +14,7 @@ from torch import nn
 from auscult.audio.clip import Clip
 from auscult.audio.level import peak
 from auscult.audio.writer import write
+from auscult.data.captions import as_text
 from auscult.data.loader import ATTEMPTS
 from auscult.data.pairs import Pair
 from auscult.degrade.base import Unusable
@@ -22,6 +23,7 @@ from auscult.evaluate.rows import Row
 from auscult.evaluate.score import Waves, mean, metrics_named, score_waves
 from auscult.methods.base import Method
 from auscult.restore.engine import Restorer
+from auscult.restore.extension import ExtensionRequest
 from auscult.restore.models import Model, model_of
 from auscult.restore.references import ReferenceRequest, recalled
 from auscult.rng import Key
@@ -100,7 +102,8 @@ def validate(
     judged: list[Judged] = []
     for number, pair in enumerate(pairs):
         try:
-            restored = restorer.enhance(pair.noisy, pair.rate_hz, reference=_request(restorer.model, pair))
+            reference, extension = _request(restorer.model, pair), _extension(restorer.model, pair)
+            restored = restorer.enhance(pair.noisy, pair.rate_hz, reference=reference, extension=extension)
         except RestorationError as error:  # the net has diverged: an item without scores, not the end of the run
             failures = {metric.label: str(error) for metric in metrics}
             lost = _lost(failures, baseline, number, pair)
@@ -125,6 +128,13 @@ def _request(model: Model, pair: Pair) -> ReferenceRequest | None:
     if not (model.conditions and pair.conditions):
         return None
     return ReferenceRequest(recalled(pair.conditions, peak(pair.noisy)) or "none")
+
+
+def _extension(model: Model, pair: Pair) -> ExtensionRequest | None:
+    """What a model that hears text is told of an item. The target's roll-off, which restoration cannot know, is not."""
+    if model.extension is None or not model.extension.text or "text" not in pair.conditions:
+        return None
+    return ExtensionRequest(caption=as_text(pair.conditions["text"]))
 
 
 def _lost(failures: Mapping[str, str], baseline: Baseline, number: int, pair: Pair) -> Mapping[str, float]:

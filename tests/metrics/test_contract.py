@@ -25,7 +25,7 @@ BEST = {
     "lsd_symmetric": (0.0, 0.0), "lsd_universr": (0.0, 0.0), "lsd_ssr_eval": (0.0, 1e-6),
     "lsd_audiosr": (0.0, 0.2), "lsd_voicefixer": (0.0, 0.1), "log_mel": (0.0, 0.0), "mr_stft": (0.0, 0.0),
     "llr": (0.0, 1e-9), "wss": (0.0, 0.0), "csig": (5.0, 0.0), "cbak": (5.0, 0.0), "covl": (5.0, 0.0),
-    "clipping": (0.0, 0.0),
+    "clipping": (0.0, 0.0), "rolloff_error": (0.0, 0.0),
 }  # fmt: skip
 ANY_LENGTH = {"si_sdr", "si_sir", "si_sar", "sdr", "sdr_bss", "snr", "clipping"}
 
@@ -97,7 +97,7 @@ def test_a_perfect_estimate_scores_best(name: str, signals: Signals) -> None:
 
 
 def test_only_metrics_without_one_best_value_are_left_out() -> None:
-    unbounded = {"si_sir", "si_sar", "sdr_bss", "loudness", "band_edge"}
+    unbounded = {"si_sir", "si_sar", "sdr_bss", "loudness", "band_edge", "low_band_deviation"}  # the last: noisy's
     assert set(NAMES) - set(BEST) == unbounded | {name for name in NAMES if name.startswith("dnsmos")}
 
 
@@ -118,16 +118,18 @@ def test_what_cannot_be_scored_is_said(metric: Metric, signals: Signals, change:
 @pytest.mark.parametrize("name", [name for name in NAMES if find(name).needs])
 def test_references_are_checked(name: str, signals: Signals) -> None:
     metric = built(name)
-    for clean, reason in (
-        (None, "needs the clean signal"),
-        (signals.reference()[:-1], "lengths differ"),
-        (np.zeros_like(signals.reference()), "clean is digital silence"),
+    role = metric.needs[0]
+    given = signals.present[role]
+    for wave, reason in (
+        (None, f"needs the {role} signal"),
+        (given[:-1], "lengths differ"),
+        (np.zeros_like(given), f"{role} is digital silence"),
     ):
         with pytest.raises(MetricFailure, match=reason):
-            metric(replace(signals, clean=clean, _known={}))
+            metric(replace(signals, **{role: wave}, _known={}))
 
 
-@pytest.mark.parametrize("name", ["si_sir", "si_sar", "lsd_low"])
+@pytest.mark.parametrize("name", ["si_sir", "si_sar", "lsd_low", "low_band_deviation"])
 def test_the_noisy_signal_is_asked_for(name: str, signals: Signals) -> None:
     with pytest.raises(MetricFailure, match="needs the noisy signal"):
         built(name)(replace(signals, noisy=None, _known={}))

@@ -26,7 +26,13 @@ NARROW: dict[str, dict[str, Any]] = {
     "GTCRN": {"dilations": [1], "dual_paths": 1},
     "TFGridNet": {"layers": 1, "hidden": 4, "embedding": 8},
     "TSCNet": {"channels": 4, "blocks": 1, "heads": 2},
-}
+    "SpectralFlow": {"net": {"type": "NCSNpp", "channels": 8, "multipliers": [1, 1], "blocks": 1, "sources": 3,
+                             "attention_heights": [], "bins": 72, "time_scaling": "none"}},
+    "ConditionedDiT": {"text": {"type": "HashedWords", "width": 32}, "rolloff": {"type": "LearnedRolloff", "width": 32},
+                       "dit": {"type": "DiT", "width": 64, "depth": 1, "heads": 2, "token_width": 32,
+                               "global_width": 64}},
+}  # fmt: skip
+CODEC = {"type": "Oobleck", "channels": 2, "multipliers": [1, 1], "strides": [4, 8], "latent": 4}
 
 
 def small(raw: dict[str, Any]) -> dict[str, Any]:
@@ -35,12 +41,19 @@ def small(raw: dict[str, Any]) -> dict[str, Any]:
     for name in ("net", "denoiser"):
         if name in raw["method"]:
             raw["method"][name] |= NARROW[raw["method"][name]["type"]]
+    if raw["method"]["net"]["type"] == "ConditionedDiT":
+        latent = raw["method"]["features"]["type"] == "Latents"
+        sizes = {"channels": 4, "concat_channels": 4} if latent else {"channels": 256, "concat_channels": 256}
+        raw["method"]["net"]["dit"] |= sizes
+        raw["method"]["features"] |= {"codec": CODEC, "untrained": True} if latent else {}
     if "sampler" in raw["method"]:
         raw["method"]["sampler"]["steps"] = 2
     rate_hz = raw["method"]["rate_hz"]
     data = {"type": "Pairs", "clean": "pairs/clean", "noisy": "pairs/noisy", "rate_hz": rate_hz, "crop_s": 0.4}
     if raw["data"]["type"] == "Referenced":
         data = {**raw["data"], "crop_s": 0.4, "duration_s": [0.1, 0.3], "source": {**data, "crop_s": 0.7}}
+    if raw["data"]["type"] == "Described":
+        data = {"type": "Described", "source": data}
     return {**raw, "data": data, "training": {**raw["training"], "steps": 2, "batch": 2}, "validation": None}
 
 

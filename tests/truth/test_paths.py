@@ -122,7 +122,7 @@ def test_prior_and_later_starts(name: str) -> None:
     path, y = find(name)(), torch.full((1, 1, 100, 200), 0.4, dtype=torch.complex64)
     prior, begun = path.prior(y, Draws([3])), path.start(y, Draws([3]), 0.5)
     at, end = times(0.5, y), times(path.t_max, y)
-    centre = 0.0 if name in ("VE", "VP", "SubVP") else 0.4
+    centre = 0.0 if name in ("VE", "VP", "SubVP", "RectifiedFlow") else 0.4
     spread = 0.0 if name == "SBVE" else float(path.std(end))
     assert torch.equal(path.start(y, Draws([3]), path.t_max), prior)
     for x, mean, std in (
