@@ -20,14 +20,14 @@ _LONGEST_S = 60.0
 """Of a longer recording this much, from its middle, is looked at."""
 _SIDE_HZ = 300.0
 """What a line is fitted to, on either side of a step."""
-_LASTS_HZ, _LASTS = 900.0, 0.3
-"""Over this much above a step three quarters of the bins stay above the gap by this share of it: no overtone does."""
 _GUARD, _CLEAR = 1, 4
 """Bins left out on either side: where a step is looked for, and where it is measured, clear of the window's lobe."""
 _LOWEST_HZ = 1_500.0
 """Below, harmonics of steady voices are steps themselves."""
 _MEDIAN = 9
 """Bins of the running median that takes out tones."""
+_TONAL_DB = 4.0
+"""A rougher spectrum is one of tones, with a step at every one of them; at splices of speech it is 0.4 to 1.8 dB."""
 _QUIET_DB, _DEPTH_DB = 60.0, 120.0
 """Frames further under the loudest are left out; what lies further under the strongest bin counts as nothing."""
 _GROUPS = 4
@@ -70,16 +70,17 @@ def splice_line(wave: Float32[ndarray, " T"], rate_hz: int) -> SpliceLine:
     Only upward steps are looked for: a downward one is what every low-pass leaves. The frequency is exact to about
     two bins (45 Hz). Levels do not matter.
     """
-    levels_db, bin_hz = _group_levels(wave, rate_hz)
+    tonal_db, bin_hz = _group_levels(wave, rate_hz)
+    levels_db = _without_tones(tonal_db)
     side = round(_SIDE_HZ / bin_hz)
     first, last = max(round(_LOWEST_HZ / bin_hz), side + _CLEAR), levels_db.shape[1] - side - _CLEAR
     if len(levels_db) == 0 or last <= first:
         return NOTHING
-    near = _steps(levels_db, np.arange(first, last), side, _GUARD)
-    lasting_db = _lower_quartile(levels_db[-1], np.arange(first, last), round(_LASTS_HZ / bin_hz)) - near.under_db[-1]
-    sound = (near.rise_db[-1] > _LEAST_RISE_DB) & (lasting_db > _LASTS * near.jump_db[-1])
-    steady = near.jump_db[:-1].min(axis=0) > 0.0
-    clarity = np.where(sound & steady, near.jump_db[-1] / (near.rough_db[-1] + _SMOOTHEST_DB), 0.0)
+    bins = np.arange(first, last)
+    near = _steps(levels_db, bins, side, _GUARD)
+    even = _steps(tonal_db[-1:], bins, side, _GUARD).rough_db[-1] < _TONAL_DB
+    rising = (near.rise_db[-1] > _LEAST_RISE_DB) & (near.jump_db[:-1].min(axis=0) > 0.0)
+    clarity = np.where(even & rising, near.jump_db[-1] / (near.rough_db[-1] + _SMOOTHEST_DB), 0.0)
     at = first + int(np.argmax(clarity))
     if clarity[at - first] <= 0.0:
         return NOTHING
@@ -101,7 +102,7 @@ def _group_levels(wave: ndarray, rate_hz: int) -> tuple[Float[ndarray, "G F"], f
         return np.zeros((0, n_fft // 2 + 1)), bin_hz
     levels_db = 10 * np.log10(np.maximum(power, power.max() * 10 ** (-_DEPTH_DB / 10)))
     groups = [group.mean(axis=0) for group in (*np.array_split(levels_db, _GROUPS), levels_db)]
-    return _without_tones(np.stack(groups)), bin_hz
+    return np.stack(groups), bin_hz
 
 
 def _without_tones(levels_db: Float[ndarray, "G F"]) -> Float[ndarray, "G F"]:
@@ -130,11 +131,6 @@ def _steps(levels_db: Float[ndarray, "G F"], bins: Int[ndarray, " M"], side: int
     rough_db = np.sqrt(np.mean([np.square(error).mean(axis=-1) for error in errors], axis=0))
     jump_db = lines[0][..., 0] - lines[1][..., 0]
     return _Steps(jump_db, above.mean(-1) - under.mean(-1), rough_db, lines[1][..., 0])
-
-
-def _lower_quartile(level_db: Float[ndarray, " F"], bins: Int[ndarray, " M"], span: int) -> Float[ndarray, " M"]:
-    """What three quarters of the bins above each one reach, over a span or up to the top."""
-    return np.array([np.quantile(level_db[at + _CLEAR : at + _CLEAR + span], 0.25) for at in bins])
 
 
 def _hole(level_db: Float[ndarray, " F"], at: int, side: int, under_db: float) -> float:
