@@ -50,7 +50,7 @@ class PretrainedEncoder(Encoder):
     def attach(self, bins: int) -> None:
         transformers = need("transformers", "a pretrained noise encoder")
         try:
-            self.model: nn.Module = transformers.AutoModel.from_pretrained(str(self.folder), local_files_only=True)
+            self.model: Any = transformers.AutoModel.from_pretrained(str(self.folder), local_files_only=True)
             if (self.folder / PREPROCESSOR).is_file():
                 extractors = transformers.AutoFeatureExtractor
                 self._extractor = extractors.from_pretrained(str(self.folder), local_files_only=True)
@@ -70,12 +70,12 @@ class PretrainedEncoder(Encoder):
     @property
     def _embeds(self) -> bool:
         """Whether the model answers with one embedding rather than with frames."""
-        return self.model.config.model_type == "clap"
+        return bool(self.model.config.model_type == "clap")
 
     @property
     def _told(self) -> int:
         config = self.model.config
-        return config.projection_dim if self._embeds else 2 * config.hidden_size
+        return int(config.projection_dim if self._embeds else 2 * config.hidden_size)
 
     def _heard(self, wave: Float[Tensor, "1 T"]) -> Float[Tensor, " D"]:
         if not wave.shape[1]:
