@@ -4,7 +4,7 @@ One unconditional net is trained first. Every arm goes on from its weights, to w
 is trained; arms share items, order, times and noise and differ in the condition alone. Training leaves the held-out
 types of noise out. Judged are the loss at equal times and noises, and restorations, item by item and seed by seed.
 
-    python benchmarks/noise_conditioning.py --data FOLDER --out runs-noise [--train] [--base-steps 2000] [--steps 400]
+    python benchmarks/noise_conditioning.py --data FOLDER --out runs-noise [--train] [--base-steps 2000] [--steps 250]
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--train", action="store_true")
     parser.add_argument("--base-steps", type=int, default=2000)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--items", type=int, default=40)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, a thread each")
@@ -220,7 +220,7 @@ def against(differences: np.ndarray) -> str:
     """Mean difference over seeds and items; its interval holds for other items and other seeds."""
     items, seeds = differences.mean(0), differences.mean(1)
     low, high = widened(interval(items), float(items.mean()), [seeds])
-    return f"{items.mean():+.3f} [{low:+.3f}, {high:+.3f}], p {sign_flip(items):.3f}"
+    return f"{items.mean():+.4f} [{low:+.4f}, {high:+.4f}], p {sign_flip(items):.3f}"
 
 
 if __name__ == "__main__":
