@@ -24,6 +24,7 @@ EXTRA_OF_MODULE = {
     "sklearn": "eval",
     "av": "codecs",
     "wandb": "wandb",
+    "ray": "ray",
     "transformers": "text",
     "pyroomacoustics": "rooms",
     "onnx": "dev",
