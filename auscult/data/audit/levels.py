@@ -17,7 +17,7 @@ _NEAR = 2e-5
 _FRAME_S = 0.02
 QUIET_DB = -60.0
 """Frames so far below full scale hold no speech."""
-_CLIPPED, _SILENT_DB, _ZEROS = 5e-4, -70.0, 0.9
+_CLIPPED, _SILENT_DB, _ZEROS = 5e-4, -85.0, 0.9
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Levels:
 
     @property
     def is_silent(self) -> bool:
-        """RMS below -70 dB of full scale, or nine samples of ten are zero."""
+        """RMS below -85 dB of full scale, or nine samples of ten are zero."""
         return self.rms_db < _SILENT_DB or self.zeros > _ZEROS
 
 

@@ -18,6 +18,8 @@ from auscult.errors import AudioError
 ID, PADDING = "data-levels", "data-padding"
 Named = tuple[str, Levels]
 _OFFSET = 0.1
+FAR_DB = 40.0
+"""A recording so far below the median of its kind is silent, however quiet the others are."""
 _MOST_FILES, _SECONDS = 60, 5.0
 
 
@@ -93,7 +95,8 @@ def _offset(sides: dict[str, list[Named]]) -> Finding:
 
 
 def _silence(clean: Sequence[Named]) -> Finding:
-    silent = [(one.rms_db, name) for name, one in clean if one.is_silent]
+    usual_db = float(np.median([one.rms_db for _, one in clean]))
+    silent = [(one.rms_db, name) for name, one in clean if one.is_silent or one.rms_db < usual_db - FAR_DB]
     share = len(silent) / len(clean)
     says = f"{len(silent)} of {len(clean)} clean recordings are silent"
     measured = (Measured("share of silent clean recordings", share, "", "below 0.05"),)
@@ -143,7 +146,7 @@ LEVELS = Check(
     "an offset above 0.1 of the RMS; suspect from 5 % (900 real recordings: none clipped so, none "
     "silent, offsets below "
     "0.002). Noisy may be clipped or offset by design, so it is a suspicion there, and from half of them on",
-    "pre-flight of data",
+    "Definitions: runs at a recording's extreme, offset over RMS, digital zeros",
     run,
 )
 SHORT = Check(
@@ -153,6 +156,6 @@ SHORT = Check(
     ("items",),
     0.5,
     "suspect: more than 40 % of the samples of items are padding",
-    "share of padding",
+    "Definition: zeros over samples of an item",
     padding,
 )

@@ -26,8 +26,12 @@ from auscult.diagnose.evidence import HeardItem
 from auscult.diagnose.finding import Exhibit, Finding, Measured, Remedy
 
 ID = "data-relation"
-UNRELATED_FAULT, UNRELATED_SUSPECT = 0.2, 0.05
-"""Shares of items that show no relation at any lag, nor stacked."""
+UNRELATED_FAULT, UNRELATED_SUSPECT = 0.2, 0.1
+"""Shares of items that show no relation at any lag, nor stacked; at an SNR of -15 dB one in twenty short ones does."""
+BY_CHANCE = 0.5
+"""Of these so many are consistent with independence at lag 0 (in theory 95 %); of weakly related ones few are."""
+APART = 0.5
+"""Where each side is cropped at a place of its own, so many items show no relation."""
 ONE_LAG, FEW = 0.8, 0.2
 NATURAL_S = 0.02
 """Sound needs 20 ms for 7 m, and filters delay: lags up to this of pairs that are no plain copies are natural."""
@@ -72,22 +76,26 @@ def run(case: Case) -> list[Finding]:
         return [Finding(ID, "cannot tell", ("unrelated-pairs",), f"only {len(looked)} items sound on both sides")]
     lost = [one for one in looked if one.relation.z < UNRELATED]
     related = [one for one in looked if one.relation.z > RELATED]
-    if (found := _unrelated(case, looked, lost)) is not None:
+    if (found := _unrelated(case, looked, lost, related)) is not None:
         return [found]
     return [*_of_lags(case, related, looked), *_belongs(looked, related)]
 
 
-def _unrelated(case: Case, looked: Sequence[Looked], lost: Sequence[Looked]) -> Finding | None:
+def _unrelated(
+    case: Case, looked: Sequence[Looked], lost: Sequence[Looked], related: Sequence[Looked]
+) -> Finding | None:
     share = len(lost) / len(looked)
-    if len(lost) < max(2, UNRELATED_SUSPECT * len(looked)):
+    if len(lost) < max(3, UNRELATED_SUSPECT * len(looked)):
         return None
     _, height, _ = stacked([one.correlogram for one in lost if one.correlogram is not None])
     if height > RELATED:
         return None  # weak but of one lag: low SNR, not chance
     consistent = np.mean([one.relation.p_at_zero > 0.05 for one in lost])
+    if consistent < BY_CHANCE:
+        return None  # too weak to find at any lag, too strong at lag 0 for chance
     si_sdr = np.array([one.relation.si_sdr_db for one in looked])
     follow = float(np.median([envelope_correlation(one.item.clean, one.item.noisy, one.item.rate_hz) for one in lost]))
-    cause, words, remedy = _why(case, lost)
+    cause, words, remedy = _why(case, lost, related, share)
     surely = share >= UNRELATED_FAULT or cause[0] != "unrelated-pairs" or "matches" in words
     says = (
         f"in {len(lost)} of {len(looked)} items clean and noisy have nothing in common at any lag "
@@ -104,9 +112,13 @@ def _unrelated(case: Case, looked: Sequence[Looked], lost: Sequence[Looked]) -> 
     return Finding(ID, "fault" if surely else "suspect", cause, says, measured, exhibits=exhibits, remedy=remedy)
 
 
-def _why(case: Case, lost: Sequence[Looked]) -> tuple[tuple[str, ...], str, Remedy | None]:
+def _why(
+    case: Case, lost: Sequence[Looked], related: Sequence[Looked], share: float
+) -> tuple[tuple[str, ...], str, Remedy | None]:
     """What tells wrong pairing from crops of their own and from another rate."""
-    if case.items.through_loader and (shares := files_relate(case)) is not None:
+    if (words := _overlaps(related)) is not None:
+        return ("independent-crops", "unrelated-pairs"), words, None
+    if share >= APART and case.items.through_loader and (shares := files_relate(case)) is not None:
         hits, total = shares
         if hits >= 0.8 * total:
             words = f", though {hits} of {total} pairs of whole files fit: each side is cropped at a place of its own"
@@ -122,6 +134,19 @@ def _why(case: Case, lost: Sequence[Looked]) -> tuple[tuple[str, ...], str, Reme
         )
         return ("unrelated-pairs",), f"; for {hits} of {total} the noisy file matches {where}", None
     return ("unrelated-pairs", "independent-crops"), "", None
+
+
+def _overlaps(related: Sequence[Looked]) -> str | None:
+    """Crops of short files overlap by chance: some items fit, each at a lag of its own. Of wrong partners none does."""
+    if len(related) < 3:
+        return None
+    ms = np.array([one.lag_ms for one in related])
+    if np.mean(np.abs(ms) > 1e3 * NATURAL_S) < ONE_LAG or np.ptp(ms) < 2e3 * SPREAD_S:
+        return None
+    return (
+        f"; the {len(related)} that fit do so at lags from {ms.min():.0f} to {ms.max():.0f} ms: each side is cropped "
+        "at a place of its own"
+    )
 
 
 def _of_lags(case: Case, related: Sequence[Looked], looked: Sequence[Looked]) -> list[Finding]:
@@ -238,6 +263,6 @@ RELATION = Check(
     "with no common lag when stacked; a common lag of plain copies in 80 %, or above 20 ms; "
     "scattered lags; drift above "
     f"{PPM_FAULT:g} ppm. Mixtures of real speech and noise at -15 dB, 4 s: all related, all at lag 0",
-    "GCC-PHAT (Knapp & Carter 1976); null law of SI-SDR; shuffled pairs",
+    "GCC-PHAT (Knapp and Carter 1976); docs/cases/tfgridnet-crops.md",
     run,
 )
