@@ -13,7 +13,7 @@ DATA ?= data
 
 .PHONY: demo test check docs model clean bench-speed bench-net bench-cmgan bench-engine bench-loader bench-default bench-score \
 	bench-coverage bench-metrics bench-evaluate bench-references bench-report bench-tfgridnet bench-calls bench-memory \
-	bench-defect bench-descent bench-null bench-noise
+	bench-defect bench-descent bench-null bench-noise bench-reference bench-dit bench-cases bench-doctor bench-doctor-quick
 
 demo: $(VENV)/.demo
 ifeq ($(FILE),)
@@ -63,6 +63,9 @@ bench-cmgan: $(VENV)/.dev
 
 bench-tfgridnet: $(VENV)/.dev
 	$(BIN)/python benchmarks/tfgridnet.py
+
+bench-dit: $(VENV)/.dev
+	$(BIN)/python benchmarks/dit.py
 
 bench-engine: $(VENV)/.dev
 	$(BIN)/python benchmarks/engine.py
@@ -114,6 +117,24 @@ bench-null: $(VENV)/.dev
 
 bench-noise: $(VENV)/.dev
 	$(BIN)/python benchmarks/noise_conditioning.py --data $(DATA) --out runs-noise --train
+
+# RUNS: run folders of shipped recipes, three seeds or more each (benchmarks/reference_curves.py)
+bench-reference: $(VENV)/.dev
+	$(BIN)/python benchmarks/reference_curves.py $(RUNS)
+
+# the four real cases of docs/cases replayed, each with its healthy twin; RUNS=folder with run folders by case
+bench-cases: $(VENV)/.dev
+	$(BIN)/python benchmarks/cases.py --data $(DATA) $(if $(RUNS),--runs $(RUNS))
+
+# how far the doctor can be trusted (docs/trust.md): hours, resumable; OUT=folder for cases and verdicts, JOBS=cores
+OUT ?= runs-doctor
+JOBS ?= 2
+bench-doctor: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.doctor --data $(DATA) --out $(OUT) --jobs $(JOBS) --harm --cure --split dev
+	$(BIN)/python -m benchmarks.doctor --data $(DATA) --out $(OUT) --jobs $(JOBS) --cure --split test
+
+bench-doctor-quick: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.doctor --data $(DATA) --out $(OUT) --jobs $(JOBS) --quick
 
 bench-speed: bench-net bench-engine bench-loader
 
