@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from auscult.cli import ablate, condition, convert, data, diagnose, enhance, evaluate, fetch, listen, report, show, train
+from auscult.cli import (
+    ablate,
+    audit,
+    condition,
+    convert,
+    data,
+    diagnose,
+    enhance,
+    evaluate,
+    fetch,
+    listen,
+    report,
+    show,
+    train,
+)
 from auscult.errors import AuscultError
 from auscult.version import __version__
 
@@ -27,6 +41,7 @@ app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(report.report)
 app.command()(diagnose.diagnose)
+app.command()(audit.audit)
 app.command()(condition.condition)
 app.add_typer(ablate.app, name="ablate")
 app.add_typer(listen.app, name="listen")

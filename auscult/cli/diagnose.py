@@ -92,7 +92,7 @@ def diagnose(
     from auscult.report.diagnosis import as_data, write_diagnosis
 
     given = Given(
-        data=dict(_splits(data or ())),
+        data=dict(splits_of(data or ())),
         recipe=recipe,
         settings=tuple(settings or ()),
         run=run,
@@ -111,13 +111,13 @@ def diagnose(
     )
     _check(given)
     budget_s = seconds_of(budget)
-    with _progress() as told:
+    with naming_checks() as told:
         found = examine(given, budget_s, _families(only), told)
     printed = json is not None and str(json) == "-"
     if printed:
         typer.echo(as_json(as_data(found)))
     else:
-        _print(found)
+        print_diagnosis(found)
     if json is not None and not printed:
         from auscult.files import write_bytes
 
@@ -148,7 +148,7 @@ def _check(given: Given) -> None:
             raise DataError(f"--{option} {path}: no such file or folder")
 
 
-def _splits(given: Sequence[str]) -> Iterator[tuple[str, Path]]:
+def splits_of(given: Sequence[str]) -> Iterator[tuple[str, Path]]:
     """``train=PATH`` or a path; an existing path may hold an equals sign."""
     for one in given:
         name, sign, path = one.partition("=")
@@ -176,7 +176,7 @@ def _families(only: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(only) if only else None
 
 
-def _progress() -> Any:
+def naming_checks() -> Any:
     """A line that names the check at work, on terminals only."""
     from contextlib import contextmanager
 
@@ -194,7 +194,7 @@ def _progress() -> Any:
     return line()
 
 
-def _print(found: Diagnosis) -> None:
+def print_diagnosis(found: Diagnosis) -> None:
     """The verdict first; then each finding in a few lines; then what was ruled out and what could not be run."""
     from auscult.report.diagnosis import headline, reasons, summary
 
@@ -214,13 +214,16 @@ def _print(found: Diagnosis) -> None:
 
 
 def _print_finding(one: Ranked) -> None:
-    from auscult.report.diagnosis import causes, measured, remedy
+    from auscult.diagnose.causes import BY_ID
+    from auscult.report.diagnosis import measured, remedy
 
     found = one.finding
+    first, *others = (BY_ID[cause].title for cause in found.causes)
     typer.echo()
     typer.secho(f"{found.verdict.upper():8}", fg=COLOURS[found.verdict], bold=True, nl=False)
-    typer.secho(causes(found), bold=True)
-    lines = [("", found.says), *(("measured", measured(number)) for number in found.measured)]
+    typer.secho(first, bold=True)
+    lines = [("", found.says), *(("or", other) for other in others)]
+    lines += [("measured", measured(number)) for number in found.measured]
     lines += [("do", line) for line in remedy(found)]
     lines += [("listen", f"{exhibit.name}: {exhibit.shows}") for exhibit in found.exhibits[:3]]
     lines += [("explains", folded.says) for folded in one.folded]

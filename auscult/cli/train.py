@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from auscult.cli.shared import Device, Set
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from auscult.diagnose.preflight import Preflight
     from auscult.train.loop import Ending, Trainer
     from auscult.train.setup import RunPlan
 
@@ -39,12 +41,16 @@ def train(
     track: Annotated[
         list[str] | None, typer.Option("--track", help="csv, tensorboard or wandb, beside the history. Repeatable.")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Train even where the check before step 0 finds a certain fault.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Train a recipe; the same command resumes it.
 
     A run lives in RUNS/NAME-HASH, where the hash covers all that changes the result. Killed at any moment, it loses
-    only the steps since the last save. Ctrl-C saves and stops. `--resume-from STEP` goes back to an earlier save. For
+    only the steps since the last save. Ctrl-C saves and stops. `--resume-from STEP` goes back to an earlier save.
+    Before step 0 data and loss are looked at for some seconds; a certain fault ends it there (see `auscult audit`). For
     several GPUs or machines, launch with `accelerate launch -m auscult train ...`.
 
         auscult recipes
@@ -52,6 +58,7 @@ def train(
         auscult train my.yaml --set training.steps=2000 --set optimiser.lr=3e-4
     """
     from auscult import recipe as recipes
+    from auscult.diagnose.preflight import record
     from auscult.errors import TrainingError, need
 
     need("torch", "training")
@@ -74,9 +81,12 @@ def train(
     options = Options(workers, save_every, log_every, device, tuple(track or ()), keep_newest, keep_states, resume_from)
     plan = plan_run(raw, options, data, init_from)
     run = RunFolder(runs / plan.folder_name)
+    looked = _preflight(raw, plan, run.path, force)
     try:
         with _Lines(plan) as lines:
             trainer = Trainer(plan, run, lines.row)
+            if looked is not None:
+                record(run.path, looked, force)
             if trainer.accelerator.is_main_process:
                 typer.echo(_opening(plan, run.path, trainer))
             ending = trainer.fit()
@@ -86,6 +96,29 @@ def train(
         typer.echo(_closing(ending, run.path))
     if ending.reason == "stopped":
         raise typer.Exit(130)
+
+
+def _preflight(raw: Mapping[str, Any], plan: RunPlan, run: Path, force: bool) -> Preflight | None:
+    """Look at data and loss once per run folder, in the first process alone; None where that was done before.
+
+    Raises:
+        TrainingError: a certain fault, and no ``force``.
+    """
+    from auscult.diagnose.preflight import done, preflight, words
+    from auscult.errors import TrainingError
+
+    if done(run) or int(os.environ.get("RANK", "0")) > 0:
+        return None
+    found = preflight(raw, plan.data, plan.validation.data if plan.validation else None)
+    typer.echo(found.line())
+    refused = () if force else found.refused
+    for one in found.findings:
+        if one not in refused:
+            typer.secho(f"  {words(one)}", fg="yellow", err=True)
+    if refused:
+        more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+        raise TrainingError(f"{words(refused[0])}{more}; auscult audit shows the items; --force trains all the same")
+    return found
 
 
 class _Lines:

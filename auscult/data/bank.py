@@ -83,7 +83,7 @@ class FileBank:
 
     def digest(self) -> str:
         """Hash of names, lengths and rates: what the bank holds, wherever it lies."""
-        held = [(entry.name, entry.info.samples, entry.info.rate_hz) for entry in self.entries]
+        held = [entry.identity for entry in self.entries]
         return hashlib.sha256(repr(held).encode()).hexdigest()[:16]
 
     def grid(self, index: int) -> int:
@@ -103,26 +103,28 @@ class FileBank:
             raise Unusable("unreadable", str(error)) from error
         if not np.isfinite(part).all():
             raise Unusable("not finite", self.name(index))
-        return fit_length(part, samples)
+        gain = self.entries[index].gain
+        return fit_length(part if gain == 1.0 else part * np.float32(gain), samples)
 
     def _whole(self, index: int) -> Float32[ndarray, "1 T"]:
         if index not in self._decoded:
-            clip = read(self.entries[index].info.path)
+            entry = self.entries[index]
+            clip = read(entry.info.path, entry.first, entry.info.samples)
             mono = to_mono(clip.wave, self._mono, clip.name)
             self._decoded[index] = resample(mono, clip.rate_hz, self.rate_hz)
         return self._decoded[index]
 
     def _part(self, index: int, start: int, samples: int) -> Float32[ndarray, "1 T"]:
-        info = self.entries[index].info
+        info, offset = self.entries[index].info, self.entries[index].first
         if info.rate_hz == self.rate_hz:
             samples = min(samples, info.samples - start)
-            return to_mono(read(info.path, start, samples).wave, self._mono, info.path.name)
+            return to_mono(read(info.path, offset + start, samples).wave, self._mono, info.path.name)
         # Read with a margin of whole grid steps, convert, cut the margin off.
         up, down = self.rate_hz // gcd(info.rate_hz, self.rate_hz), info.rate_hz // gcd(info.rate_hz, self.rate_hz)
         lead = min(start // up, -(-_MARGIN // down))
         first = (start // up - lead) * down
         wanted = min(info.samples - first, (lead + -(-samples // up)) * down + _MARGIN)
-        clip = read(info.path, first, wanted)
+        clip = read(info.path, offset + first, wanted)
         wave = resample(to_mono(clip.wave, self._mono, clip.name), info.rate_hz, self.rate_hz)
         return wave[:, lead * up + start % up :][:, :samples]
 

@@ -25,14 +25,25 @@ Wanted = str | float | bool | list[str] | list[float]
 
 @dataclass(frozen=True)
 class Entry:
-    """One recording of a list, with what its header says and what the list says about it."""
+    """One recording of a list, with what its header says and what the list says about it.
+
+    It is used from sample ``first`` on, for ``info.samples`` samples, multiplied by ``gain``.
+    """
 
     info: Info
     facts: Mapping[str, Any] = field(default_factory=dict)
+    first: int = 0
+    gain: float = 1.0
 
     @property
     def name(self) -> str:
         return str(self.facts.get("path", self.info.path.name))
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Changes when what is heard of it does."""
+        changes = (self.first, self.gain) if (self.first, self.gain) != (0, 1.0) else ()
+        return (self.name, self.info.samples, self.info.rate_hz, *changes)
 
 
 @dataclass(frozen=True)

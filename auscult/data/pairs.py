@@ -22,6 +22,7 @@ from auscult.audio.level import rms_db
 from auscult.audio.resample import fit_length
 from auscult.bounds import Count, Positive
 from auscult.data.bank import BankSpec, FileBank, Mono, OtherRates
+from auscult.data.corrections import Correction
 from auscult.data.manifest import Entry, Listing, Wanted, agree, located, match_names, read_rows, select
 from auscult.degrade.base import Banks, Degradation, Drawn, Signal, Unusable, degrade
 from auscult.errors import AudioError, DataError
@@ -102,6 +103,10 @@ class PairSource(ABC):
         """Other items with the same type of noise, where the recordings' lists say so."""
         return ()
 
+    def recordings(self) -> Sequence[tuple[Entry, Entry | None]]:
+        """The files behind the items: clean and noisy, of mixtures speech alone; empty where a source does not say."""
+        return ()
+
     @property
     def crop_samples(self) -> int | None:
         return None if self.crop_s is None else round(self.crop_s * self.rate_hz)
@@ -145,6 +150,9 @@ class Mixture(PairSource):
     def digest(self) -> str:
         return " ".join(f"{name}:{bank.digest()}" for name, bank in sorted(self._banks.items()))
 
+    def recordings(self) -> Sequence[tuple[Entry, Entry | None]]:
+        return [(entry, None) for entry in self._speech.entries]
+
     def pair(self, index: int, key: Key) -> Pair:
         file = int(self._file_of_item[index])
         start, length = draw_crop(self._speech, file, self.crop_samples, key)
@@ -158,7 +166,8 @@ class Mixture(PairSource):
 class Pairs(PairSource):
     """Recorded pairs: two folders matched by name, or a manifest with the columns ``clean`` and ``noisy``.
 
-    Of a manifest, ``where`` and ``exclude`` select rows; its column ``noise_type`` (or ``type``) says what is alike.
+    Of a manifest, ``where`` and ``exclude`` select rows; its column ``noise_type`` (or ``type``) says what is alike,
+    ``lag_samples`` and ``gain`` correct a pair (:class:`auscult.data.corrections.Correction`).
     ``degradations`` act on them as on mixtures: filters of both sides, augmentation of what is heard, more noise.
 
     Raises:
@@ -201,6 +210,9 @@ class Pairs(PairSource):
     def digest(self) -> str:
         banks = {"clean": self._clean, "noisy": self._noisy, **self._banks}
         return " ".join(f"{name}:{bank.digest()}" for name, bank in banks.items())
+
+    def recordings(self) -> Sequence[tuple[Entry, Entry | None]]:
+        return list(zip(self._clean.entries, self._noisy.entries, strict=True))
 
     def noise_type(self, index: int) -> str | None:
         kind = self._noisy.entries[index].facts.get("noise_type")
@@ -313,17 +325,29 @@ def _probed(found: list[_Found], root: Path) -> tuple[list[tuple[Entry, Entry]],
             continue
         for entry in (clean, noisy):
             agree(pair.row, entry.info, pair.place)
-        _check_pair(clean, noisy)
-        entries.append((clean, noisy))
+        entries.append(_brought_together(clean, noisy, Correction.of(pair.row, pair.place)))
     if not entries:
         raise DataError(f"no readable pair: {next(iter(unreadable.values()))}")
     return entries, unreadable
 
 
-def _check_pair(clean: Entry, noisy: Entry) -> None:
+def _brought_together(clean: Entry, noisy: Entry, how: Correction) -> tuple[Entry, Entry]:
+    """Both sides as they are used.
+
+    Raises:
+        DataError: they differ in rate, or in length where no lag is said, or a lag leaves nothing of them.
+    """
     a, b = clean.info, noisy.info
-    if a.rate_hz != b.rate_hz or a.samples != b.samples:
+    if a.rate_hz != b.rate_hz or (how.lag_samples is None and a.samples != b.samples):
         raise DataError(
             f"{a.path.name}: clean has {a.samples} samples at {a.rate_hz} Hz, noisy {b.samples} at {b.rate_hz} Hz; "
             "a pair must agree in both"
         )
+    samples = how.shared(a.samples, b.samples)
+    if samples <= 0:
+        raise DataError(f"{a.path.name}: a lag of {how.lag_samples} samples leaves nothing of {b.samples}; correct it")
+    first, other = how.starts
+    return (
+        replace(clean, info=replace(a, samples=samples), first=first, gain=how.gain),
+        replace(noisy, info=replace(b, samples=samples), first=other),
+    )

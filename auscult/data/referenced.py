@@ -7,7 +7,7 @@ be had from anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, cast
 
@@ -16,6 +16,7 @@ from numpy import ndarray
 
 from auscult.audio.level import peak, power, rms_db
 from auscult.bounds import Positive, Range
+from auscult.data.manifest import Entry
 from auscult.data.pairs import SILENCE_DB, Pair, PairSource, heard_type
 from auscult.data.references import SHORTEST_S, SILENT, TYPE, Detector, Reference, conditions, from_noisy, located
 from auscult.degrade.base import Drawn, Unusable
@@ -79,6 +80,9 @@ class Referenced(PairSource):
 
     def digest(self) -> str:
         return self._source.digest()
+
+    def recordings(self) -> Sequence[tuple[Entry, Entry | None]]:
+        return self._source.recordings()
 
     def no_conditions(self) -> Mapping[str, ndarray]:
         return self._conditions(None, None, 1.0, None)

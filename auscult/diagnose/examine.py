@@ -62,7 +62,7 @@ def examine(
 
     Args:
         budget_s: no check begins after so many seconds, long checks keep to it; what is known then is the result.
-        families: only checks of these.
+        families: only checks of these, one family after the other.
         told: called before each check.
     """
     return examine_case(Case(given, Clock.lasting(budget_s)), families, told)
@@ -74,13 +74,19 @@ def examine_case(
     told: Callable[[Check], None] | None = None,
     most_cost_s: float = float("inf"),
 ) -> Diagnosis:
-    """Examine what a case holds, until its clock stands; checks that cost more than ``most_cost_s`` are left out."""
+    """Examine what a case holds, until its clock stands.
+
+    Args:
+        families: only checks of these, one family after the other; None: all, the cheap checks first.
+        most_cost_s: checks that cost more are left out.
+    """
     started = time.monotonic()
     found: list[Finding] = []
     not_run: list[tuple[str, str]] = []
     ran: list[tuple[str, float]] = []
     chosen = [one for one in checks() if (families is None or one.family in families) and one.cost_s <= most_cost_s]
-    for check in sorted(chosen, key=lambda one: one.cost_s):
+    turn = {family: place for place, family in enumerate(families or ())}
+    for check in sorted(chosen, key=lambda one: (turn.get(one.family, 0), one.cost_s)):
         if reason := _reason_not_to(check, case):
             not_run.append((check.id, reason))
             continue

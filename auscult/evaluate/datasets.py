@@ -12,6 +12,7 @@ from typing import Any
 
 from auscult.audio.clip import find_audio, probe
 from auscult.audio.info import Info
+from auscult.data.corrections import AS_IT_STANDS, Correction
 from auscult.data.manifest import located, read_rows
 from auscult.errors import AudioError, DataError, few
 from auscult.evaluate.rows import Fact, Item
@@ -164,6 +165,8 @@ def _manifest(manifest: Path) -> tuple[Sides, Mapping[str, Mapping[str, Fact]]]:
         roles = [role for role in ("clean", "noisy") if role in row]
         if not roles:
             raise DataError(f"{place}: the row has neither 'clean' nor 'noisy'")
+        if Correction.of(row, place) != AS_IT_STANDS:
+            raise DataError(f"{place}: the row corrects a lag or gain; files are scored as they stand, so correct them")
         name = str(row.get("item", Path(row[roles[-1]]).stem))
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise DataError(f"{place}: the item '{name}' would leave its folder; give a relative name without '..'")

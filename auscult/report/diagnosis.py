@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ LONGEST_S = 6.0
 """Of an exhibit that a page plays and draws."""
 MOST_EXHIBITS = 3
 """Of a finding, on a page."""
+Table = tuple[list[str], list[list[str]]]
+"""Columns and rows."""
 ROLES: tuple[Role, ...] = ("noisy", "enhanced", "clean")
 
 
@@ -97,8 +99,12 @@ def _finding(one: Finding) -> dict[str, Any]:
     return {**asdict(one), "cause": causes(one), "remedy": remedy(one)}
 
 
-def write_diagnosis(path: Path, found: Diagnosis) -> None:
+def write_diagnosis(path: Path, found: Diagnosis, looked: Sequence[Table] = (), heard: Sequence[Exhibit] = ()) -> None:
     """Write the page.
+
+    Args:
+        looked: tables of what was looked at.
+        heard: items to listen to, whatever was found.
 
     Raises:
         MissingExtra: jinja2 or matplotlib is not installed. OutputError: the page cannot be written.
@@ -112,6 +118,8 @@ def write_diagnosis(path: Path, found: Diagnosis) -> None:
         ruled_out=[_words(one) for one in found.ruled_out],
         open=[_words(one) for one in found.open],
         not_run=reasons(found.not_run),
+        looked=looked,
+        heard=[_exhibit(one) for one in heard],
         facts=[(name, fact.value, fact.source) for name, fact in sorted(found.facts.items())],
         notes=found.notes,
     )

@@ -410,7 +410,7 @@ def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     content = recipe(validation={**VALIDATION, "metrics": ["si_sdr", "lsd"]}, training={"steps": 9})
     arguments = ["train", str(write_recipe(folder, content)), "-d", str(corpus), "--runs", str(folder / "runs"),
-                 "--device", "cpu", "--workers", "0", "--log-every", "1"]  # fmt: skip
+                 "--device", "cpu", "--workers", "0", "--log-every", "1", "--force"]  # fmt: skip
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     (run,) = (folder / "runs").iterdir()

@@ -197,7 +197,7 @@ def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     content = recipe(validation={**VALIDATION, "metrics": ["si_sdr", "estoi"]}, training={"steps": 6})
     path = write_recipe(folder, content)
     command = ["train", str(path), "-d", str(corpus), "--runs", str(folder / "runs"), "--device", "cpu",
-               "--track", "csv", "--track", "tensorboard", "--workers", "1", "--log-every", "2"]  # fmt: skip
+               "--track", "csv", "--track", "tensorboard", "--workers", "1", "--log-every", "2", "--force"]  # fmt: skip
     result = CliRunner().invoke(app, command, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     (run,) = (folder / "runs").iterdir()

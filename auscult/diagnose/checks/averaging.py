@@ -75,7 +75,7 @@ AVERAGE = Check(
     "fault: the same to the bit at the first and last save, equal to the raw weights at both, or more than the whole "
     "run behind; suspect: 60 % of the run behind, or no average of a diffusion model after 500 steps. Healthy runs "
     "trail by 4 to 8 % (6 runs).",
-    "Lightning 2.2: eval() no longer undoes a swap", average_of_weights,
+    "Lightning 2.2, where eval() no longer undoes a swap of weights", average_of_weights,
 )  # fmt: skip
 
 
@@ -138,7 +138,7 @@ AVERAGE_HISTORY = Check(
     "average-history", "averaging", "Is the average updated, and left alone by validations?", ("curves",), 0.1,
     "fault: fewer than 1 % of the steps update it, or at least 4 validations halve the weights' distance from it; "
     "suspect: fewer than half of the steps, 3 validations, or no distance. Healthy: ratio 0.95 to 1.10 (5 runs).",
-    "sawtooth of the distance at validations", average_over_time,
+    "Definition: the distance of the average at validations", average_over_time,
 )  # fmt: skip
 
 
@@ -176,5 +176,5 @@ MOVING_WEIGHTS = Check(
     "moving-weights", "optimisation", "Does every part of the net move?", ("run",), 3.0,
     "fault: modules of 2 % of the weights are the same to the bit in the first and last checkpoint; suspect: of 0.1 %. "
     "Constants (windows, Fourier features, statistics) and what the recipe freezes do not count. Healthy: 0 (9 runs).",
-    "tensors of two checkpoints", frozen,
+    "Definition: tensors of two checkpoints compared", frozen,
 )  # fmt: skip

@@ -198,7 +198,7 @@ CONDITION = Check(
     "fault: less than 1 % of the embeddings' energy varies; with and without the reference the net's answers differ by "
     "less than 1 % at all times (upper ends of 95 % intervals); no gradient reaches encoder and injections. suspect: a "
     "reference is shown to help within the crop only",
-    "auscult.diagnose.condition",
+    "docs/conditions.md",
     check_condition,
 )
 DROP = Check(
@@ -208,6 +208,6 @@ DROP = Check(
     ("run",),
     0.5,
     f"fault: what was asked lies outside the 95 % interval of the history's share and {OFF:g} away, or none was",
-    "the history's notes",
+    "Definition: references left out, counted; Ho and Salimans 2022",
     check_drop,
 )

@@ -152,6 +152,6 @@ ADDITIVE = Check(
     "to 15 dB: 80 % of the items within 0.3 dB; with lost packets at -15 dB one in ten at -1.8 dB); sign: 5 %; exchange: "
     "70 % of the items and "
     "6 dB in pauses (healthy: below 0)",
-    "regression of noisy on clean is unbiased by independent noise",
+    "Definition: independent noise does not bias a regression of noisy on clean",
     run,
 )

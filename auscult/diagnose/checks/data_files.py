@@ -154,7 +154,7 @@ READ = Check(
     1.0,
     "fault: any file that cannot be read or ends early (certain); half of the files without a partner; suspect: any "
     "without a partner",
-    "headers of all, the ends of 40",
+    "Definition: headers of all files, the ends of 40",
     readable,
 )
 LENGTH = Check(
@@ -165,7 +165,7 @@ LENGTH = Check(
     0.2,
     "fault: equal samples at different rates; one ratio of durations off by 2 % throughout; more than 1 s in a "
     "fifth of pairs; suspect: more than 10 ms in 5 %",
-    "headers",
+    "Definition: headers of both sides of a pair",
     lengths,
 )
 CHANNEL = Check(
@@ -175,6 +175,6 @@ CHANNEL = Check(
     ("files",),
     1.5,
     "fault: half of the files of several channels have an empty, inverted or cleaner one; suspect: a tenth",
-    "pairs of channels",
+    "Definition: the channels of a file compared with each other",
     channels,
 )

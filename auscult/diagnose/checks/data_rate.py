@@ -41,6 +41,6 @@ HEADER_RATE = Check(
     ("files",),
     0.1,
     "suspect: any file of another rate than --rate or --fact rate_hz says, where no loader shows that it is resampled",
-    "headers",
+    "Definition: headers against the rate of the net; docs/cases/voicebank-48k.md",
     run,
 )

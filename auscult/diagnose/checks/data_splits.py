@@ -127,7 +127,9 @@ def _shared(case: Case, a: str, b: str, left: Sequence[FilePair], right: Sequenc
 
 
 def _candidates(large: Sequence[Info], chosen: Sequence[Info]) -> list[Info]:
-    """Those of the larger split that could be copies: of one name, else of one length."""
+    """Those of the larger split that could be copies: all where they are few, else of one name or length."""
+    if len(large) <= 3 * _MOST:
+        return list(large)
     stems = {info.path.stem for info in chosen}
     named = [info for info in large if info.path.stem in stems][:_MOST]
     by_length = sorted(large, key=lambda info: info.duration_s)
@@ -165,7 +167,7 @@ DUPLICATES = Check(
     4.0,
     "copies by fingerprint (also coded anew or at another level) with equal noisy sides: fault from a fifth of the "
     "recordings, suspect from 2 % and four of them",
-    "fingerprints",
+    "Definition: fingerprints of recordings compared; docs/audit.md",
     within,
 )
 SPLITS = Check(
@@ -176,6 +178,6 @@ SPLITS = Check(
     6.0,
     "fault: 5 % and two or more of the smaller split are in the larger; valid is test from 80 %; suspect: any; "
     "speakers shared by train and test: suspect",
-    "fingerprints",
+    "Definition: fingerprints of recordings compared; docs/audit.md",
     across,
 )

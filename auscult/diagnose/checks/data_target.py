@@ -120,7 +120,7 @@ CONTENT_RATE = Check(
     "more fits better by 10 in squared distance, suspect by 7 (12 corpora of 4 languages: at most 2; "
     "played at a third: "
     "18 in the median single speaker)",
-    "a Gaussian model of 223 speakers",
+    "Pitch, syllable rate and spectrum of 223 speakers; docs/cases/voicebank-48k.md",
     rate,
 )
 TARGET_FLOOR = Check(
@@ -132,7 +132,7 @@ TARGET_FLOOR = Check(
     "suspect where the quietest tenth of the frames lies less than 20 dB under the loudest in the "
     "median recording, fault "
     "below 15 dB (12 corpora: 35 to 64 dB in the median, 95 % above 30 dB)",
-    "dynamic range of speech",
+    "Dynamic range of read speech, measured on healthy recordings",
     floor,
 )
 TARGET_BAND = Check(
@@ -143,6 +143,6 @@ TARGET_BAND = Check(
     2.0,
     "fault: 80 % of the recordings end below 0.55 of half the rate, suspect: 40 % (12 corpora at 16 "
     "kHz: lowest median 0.72)",
-    "auscult.audio.band",
+    "Definition: the highest frequency that holds energy",
     band,
 )

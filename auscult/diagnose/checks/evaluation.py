@@ -155,7 +155,7 @@ PAIRS = Check(
     5.0,
     f"fault: {SHARE:.0%} of the outputs, and two at least, are like another item's reference by more than {LIKE} and "
     f"by {BETTER} more than like their own (correlation of band energies); suspect: one is",
-    "correlation of log band energies, 12 bands to 4 kHz in 20 ms frames",
+    "Definition: correlation of log band energies, 12 bands to 4 kHz, frames of 20 ms",
     check_pairs,
 )
 SOUND = Check(
@@ -166,6 +166,6 @@ SOUND = Check(
     6.0,
     "fault: more than one output in fifty is silent (below -75 dB) or holds NaN; a tenth is clipped (runs of four "
     "samples) where reference and input are not; four of five are their input within 40 dB. suspect: single ones",
-    "runs of samples at an extreme; SI-SDR against the input",
+    "Definitions: runs of samples at an extreme; SI-SDR against the input",
     check_sound,
 )

@@ -58,8 +58,10 @@ def turned(metric: Reading) -> Turned | None:
 def divergence(case: Case) -> Finding | None:
     """Training loss and metric over the validations: they should move together."""
     loss, metric = reading.training(case), reading.judged(case)
-    if loss is None or metric is None or metric.name == "valid.loss" or metric.curve.values.size < FEWEST:
+    if loss is None or metric is None or metric.name == "valid.loss":
         return None
+    if metric.curve.values.size < FEWEST:
+        return _too_few(case, metric)
     beside = _beside(loss, metric)
     known = np.isfinite(beside)
     if known.sum() < FEWEST:
@@ -76,6 +78,20 @@ def divergence(case: Case) -> Finding | None:
         causes = ("loss-metric-divergence", "overfitting", "loss-sign")
         return Finding("loss-and-metric", "healthy", causes, says, measured)
     return None
+
+
+def _too_few(case: Case, metric: Reading) -> Finding | None:
+    """A fall below everything before it, in a history too short to know the metric's scatter."""
+    values, count = metric.oriented.values, metric.curve.values.size
+    if count < 4 or values[-1] >= values[:-1].min():
+        return None
+    best = int(values.argmax())
+    says = (
+        f"{metric.name} falls from {metric.curve.values[best]:.3g} at {case.curves.unit} {metric.curve.at[best]:.0f} "
+        f"to {metric.curve.values[-1]:.3g}, lower than ever, but {count} validations do not tell how far it scatters: "
+        "log every validation, or have the loss asked itself (--loss)"
+    )
+    return Finding("loss-and-metric", "cannot tell", ("loss-metric-divergence", "overfitting", "target-scale"), says)
 
 
 def _beside(loss: Reading, metric: Reading) -> np.ndarray:
@@ -127,7 +143,7 @@ LOSS_AND_METRIC = Check(
     "fault: the last third of at least 8 validations is 8 standard errors and 20 % of the gain below the best three "
     "while the loss improves by 3 standard errors; suspect: 5 standard errors, 6 validations, or another metric rises. "
     "Healthy runs have their best stretch late (7 runs of 3 to 12 validations).",
-    "Spearman over the run with a turning point", divergence,
+    "Rank correlation of loss and metric, and a turning point; docs/cases/cmgan-level.md", divergence,
 )  # fmt: skip
 
 
@@ -168,5 +184,5 @@ OVERFITTING = Check(
     "overfitting", "optimisation", "Does the validation loss rise while the training loss falls?", ("curves",), 0.1,
     "fault: by half of its fall and 8 standard errors over at least 8 validations; suspect: by a quarter and 5 of "
     "them. Not where the metric improves meanwhile.",
-    "train and validation loss", overfitting,
+    "Definition: training loss falls while validation loss rises", overfitting,
 )  # fmt: skip

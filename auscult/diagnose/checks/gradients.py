@@ -44,7 +44,7 @@ def not_finite(case: Case) -> Finding | None:
 FINITE_LOSS = Check(
     "finite-loss", "optimisation", "Is the loss finite?", ("curves",), 0.05,
     "fault: the last rows, or 3 and more than 2 % of all, are not finite; suspect: any. Healthy runs: none (17 runs).",
-    "definition", not_finite,
+    "Definition: a loss is a number", not_finite,
 )  # fmt: skip
 
 
@@ -128,7 +128,7 @@ GRADIENTS = Check(
     "gradients", "optimisation", "Are the gradient norms those of a net that learns?", ("curves",), 0.1,
     "fault: zero in half of the rows; suspect: zero in a fifth, or 10 000 times the median and above 100 000, or 95 % "
     "clipped by a factor of 20 while nothing is learned. Healthy runs spike to 500 times their median (bandgru: 286).",
-    "unbounded gradient of SI-SNR at small correlation", gradient_norms,
+    "The gradient of SI-SNR has no bound at small correlation; docs/cases/tfgridnet-crops.md", gradient_norms,
 )  # fmt: skip
 
 
@@ -150,5 +150,6 @@ def left_out(case: Case) -> Finding | None:
 
 LEFT_OUT = Check(
     "left-out-steps", "optimisation", "Are steps left out?", ("curves",), 0.05,
-    "fault: half of the steps; suspect: 5 % (fp16: 20 %). Healthy runs: none (17 runs).", "count", left_out,
+    "fault: half of the steps; suspect: 5 % (fp16: 20 %). Healthy runs: none (17 runs).",
+    "Definition: steps without an update, counted", left_out,
 )  # fmt: skip

@@ -87,6 +87,6 @@ DESCENT = Check(
     14.0,
     f"fault where the steps of a mask, from the perfect estimate, lower the loss by over {100 * LOWER:g} % of the "
     f"way to the input's and end off level or below {AWAY_DB:g} dB SI-SDR. Of all shipped recipes none moves at all.",
-    "docs/systems/cmgan.md, the published level defect",
+    "Definition: a target is where descent ends; docs/cases/cmgan-level.md",
     check_descent,
 )

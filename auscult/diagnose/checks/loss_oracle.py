@@ -32,6 +32,8 @@ ZERO = 1e-3
 """Of the input's loss: so little is zero."""
 NEGLIGIBLE = 1e-5
 """Of the spread of the whole loss: a term that varies less is not judged."""
+NEARLY = 0.5
+"""Of the loss at the target: a distance that loses more at another level is one to the target at that level."""
 SAME = 1e-6
 APART = 0.02
 """Of the way to the input: so far from zero is a loss that is not zero."""
@@ -59,7 +61,10 @@ def check_oracle(case: Case) -> Finding | Sequence[Finding]:
     terms = {name: one for name in found.terms if (one := _of_term(found, name)) is not None}
     if whole is None and not terms:
         return _healthy(found)
-    return _at_fault(found, whole, terms) if whole is not None else _suspected(found, terms)
+    if whole is not None:
+        return _at_fault(found, whole, terms)
+    elsewhere = next((name for name, one in terms.items() if _elsewhere(found, name, one)), None)
+    return _suspected(found, terms) if elsewhere is None else _at_another_level(found, elsewhere, terms[elsewhere])
 
 
 def surveyed(practice: Practice) -> Survey:
@@ -109,6 +114,18 @@ def better(found: Survey, term: str) -> Better | None:
     value, cause, words = min(rivals, key=lambda rival: rival[0] if not math.isnan(rival[0]) else math.inf)
     share = (perfect - value) / span
     return Better(cause, words, share) if value < perfect and share > MARGIN else None
+
+
+def _elsewhere(found: Survey, term: str, one: Better) -> bool:
+    """Whether a term measures the distance to the target at another level: there it loses most of its value.
+
+    Silence must not have as little (a prior on energy prefers that), and the whole loss must not be near zero at the
+    target: then the term is one of those that do not matter.
+    """
+    if one.cause != "target-scale" or found.perfect[TOTAL] < APART * abs(found.noisy[TOTAL]):
+        return False
+    least = found.gains[found.best_gain(term)][term]
+    return 0 <= least < NEARLY * found.perfect[term] and found.silent[term] > 2 * least
 
 
 def _levels(found: Survey, term: str, span: float) -> list[tuple[float, str, str]]:
@@ -177,6 +194,21 @@ def _at_fault(found: Survey, whole: Better, terms: dict[str, Better]) -> Finding
     )
 
 
+def _at_another_level(found: Survey, term: str, one: Better) -> Finding:
+    gain = found.best_gain(term)
+    lost = 1 - found.gains[gain][term] / found.perfect[term]
+    return Finding(
+        "oracle",
+        "fault",
+        (one.cause,),
+        f"the perfect estimate has a loss of {_value(found)}: the term {term} compares with another level of the "
+        f"target, for at {gain:.2g} times its level it is {lost:.0%} lower",
+        _numbers(found, {term: one}),
+        certain=True,
+        remedy=Remedy(f"mend the term {term}: it must be lowest at the target"),
+    )
+
+
 def _suspected(found: Survey, terms: dict[str, Better]) -> list[Finding]:
     return [
         Finding(
@@ -234,8 +266,9 @@ ORACLE = Check(
     ("practice",),
     4.0,
     "fault where another estimate (level, shift, sign, input, other item) has less loss than the target by over "
-    "0.2 % of the way to the input's; suspect where that is so for one term only. Of all shipped recipes the target's "
+    "0.2 % of the way to the input's, or a term loses half of its value at another level of the target; suspect where "
+    "another estimate is better for one term only. Of all shipped recipes the target's "
     "loss is below 2e-6 of the input's, and nothing has less.",
-    "Definition: a loss is lowest at its target; docs/systems/cmgan.md",
+    "Definition: a loss is lowest at its target; docs/cases/cmgan-level.md",
     check_oracle,
 )

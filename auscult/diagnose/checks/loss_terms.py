@@ -61,6 +61,6 @@ TERMS = Check(
     1.0,
     f"suspect where, with 10, 30 and 100 % of the noise left, one term has over {100 * DOMINANT:g} % of the summed "
     f"gradient norms and |cosine| below {AGREEING:g} with the rest, or two terms a cosine below {OPPOSED:g}.",
-    "docs/systems/cmgan.md, the published level defect",
+    "Definition: gradients of terms and their angles; docs/cases/cmgan-level.md",
     check_terms,
 )

@@ -126,6 +126,6 @@ ONE_STEP = Check(
     f"combination of state and input, and another reading of the answer is {BETTER_DB:g} dB better, at no time worse, "
     f"and {SHOWN_DB:g} dB above the linear combination; suspect: at some times it is {-POOR_DB:g} dB worse than that "
     "(two standard errors), at others better. Two small models: better by 2-6 dB at all times",
-    "Tweedie's formula and the path's conversions, auscult.paths",
+    "Tweedie's formula (Efron 2011); docs/systems/paths-and-samplers.md",
     check_one_step,
 )

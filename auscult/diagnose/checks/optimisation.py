@@ -124,7 +124,7 @@ LEARNED = Check(
     "fault: flat (change within 5 % and 4 standard errors) at an SI-SDR below -20 dB, or over 30 validations with a "
     "learning rate that died; suspect: flat from the first row in a run that began from nothing. Healthy runs fall by "
     "31 to 97 % (4 to 12 standard errors, 17 runs).",
-    "null law of SI-SNR; extreme values of the best of n evaluations", never_learned,
+    "Law of SI-SNR of unrelated signals, extreme values of n draws; docs/cases/tfgridnet-crops.md", never_learned,
 )  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def early_best(case: Case) -> Finding | None:
 BEST_EPOCH = Check(
     "best-epoch", "optimisation", "Did the best validation come early?", ("curves",), 0.1,
     "suspect: in the first fifth of at least 10 validations, and the last third is worse by 5 standard errors",
-    "under no learning the place of the best is uniform, so the place alone says nothing", early_best,
+    "Without learning the best place is anywhere; docs/cases/tfgridnet-crops.md", early_best,
 )  # fmt: skip
 
 
@@ -216,5 +216,5 @@ def _plateau_fired(case: Case, lr: Curve) -> str:
 RATE_DECAY = Check(
     "rate-decay", "optimisation", "Did the learning rate die early?", ("curves",), 0.1,
     "fault: below 1 % of its peak for 45 % of the run; suspect: for 35 %. A cosine to zero spends 6 % there.",
-    "schedule against steps", rate_decay,
+    "Definition: the schedule against the steps; docs/cases/tfgridnet-crops.md", rate_decay,
 )  # fmt: skip

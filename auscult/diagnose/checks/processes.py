@@ -64,7 +64,7 @@ def _same(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
 RANKS = Check(
     "ranks", "optimisation", "Do processes hold the same weights and see different items?", ("curves",), 0.1,
     "fault: weights differ, or items are the same, in two rows and (items) half of all; suspect: in one row.",
-    "hash of the parameters and positions of each process", ranks,
+    "Definition: digests of parameters and items of each process", ranks,
 )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def order(case: Case) -> Finding | None:
 ORDER = Check(
     "order", "optimisation", "Is every epoch in another order?", ("curves",), 0.1,
     "fault: 30 % of the steps have a batch that was seen before, item by item. Shuffled epochs: none.",
-    "digest of the items of each step", order,
+    "Definition: digests of the items of each step", order,
 )  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def batch_size(case: Case) -> Finding | None:
 BATCH = Check(
     "batch", "optimisation", "Do steps learn from as many items as asked for?", ("curves",), 0.05,
     "fault: less than 0.75 of batch x accumulation x processes in the median row. Healthy runs: as stated (9 runs).",
-    "count of items", batch_size,
+    "Definition: the items that a step learned from, counted", batch_size,
 )  # fmt: skip
 
 
@@ -166,7 +166,7 @@ def _average_restarted(case: Case, start: float) -> str:
 RESUME = Check(
     "resume", "optimisation", "Does a resume go on where the run was?", ("curves",), 0.1,
     "fault: the average counts its updates anew; suspect: the loss jumps by 6 standard errors and 4 times its scatter",
-    "jump at a start against local scatter", resumes,
+    "Definition: a jump at a start against the scatter around it", resumes,
 )  # fmt: skip
 
 
@@ -186,5 +186,5 @@ def loader(case: Case) -> Finding | None:
 LOADER = Check(
     "loader-wait", "optimisation", "Does training wait for its data?", ("curves",), 0.05,
     "suspect: 70 % of the time in the median row; it costs time, not quality. Healthy runs wait at most 7 % (17 runs).",
-    "wait against wall time", loader,
+    "Definition: time spent waiting over time passed", loader,
 )  # fmt: skip

@@ -39,7 +39,7 @@ def still_improving(case: Case) -> Finding | None:
 RUN_LENGTH = Check(
     "run-length", "optimisation", "Was the run long enough?", ("curves",), 0.1,
     "never an alarm by itself: short runs improve to their end and are healthy; see the reference curve",
-    "change over the second half", still_improving,
+    "Definition: change over the second half against its scatter", still_improving,
 )  # fmt: skip
 
 
@@ -111,5 +111,5 @@ REFERENCE = Check(
     "reference", "optimisation", "Is the curve that of a healthy run of this recipe?", ("curves",), 0.1,
     "suspect: worse than twice the band of the healthy seeds at 80 % of the points of the later half, with the same "
     "settings and recordings; the band is the 95 % prediction interval of one further run",
-    "healthy histories of the shipped recipes (make bench-reference)", beside_reference,
+    "Healthy histories of the shipped recipes; docs/histories.md", beside_reference,
 )  # fmt: skip

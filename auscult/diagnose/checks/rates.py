@@ -79,7 +79,7 @@ LOSS_RISES = Check(
     "loss-rises", "optimisation", "Does the training loss leave its level upward?", ("curves",), 0.1,
     "fault: ends above its beginning by 10 %, 6 standard errors and 4 times the scatter; suspect: more than half of "
     "the fall is lost. Not of a generator whose validations do not worsen. Healthy: at most 6 % (8 runs).",
-    "Smith and Topin 2019; a loss that leaves its level upward", diverged,
+    "Smith and Topin 2019; Definition: a loss that leaves its level upward", diverged,
 )  # fmt: skip
 
 
@@ -133,5 +133,5 @@ MOVEMENT = Check(
     "movement", "optimisation", "Do the weights move by a sensible amount?", ("curves",), 0.1,
     "suspect: updates above 0.1 of the weights, or weights more than 0.5 of their size from their average; or below "
     "1e-6 a step while the loss falls as at the start. Healthy: 5e-5 to 2e-4 a step, distance at most 0.08 (6 runs).",
-    "update-to-weight ratio", movement,
+    "Ratio of updates to weights: CS231n course notes (Karpathy)", movement,
 )  # fmt: skip

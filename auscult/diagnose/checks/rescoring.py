@@ -105,6 +105,6 @@ RESCORING = Check(
     12.0,
     "fault: another metric or variant of the same files gives the table's values and the named one does not; suspect: "
     "none does (0.2 of PESQ, 0.05 of STOI, 1 dB)",
-    "auscult.metrics",
+    "Definition: the same files scored again; docs/metrics.md",
     check_rescoring,
 )

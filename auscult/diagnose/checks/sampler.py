@@ -177,6 +177,6 @@ SAMPLER = Check(
     f"fault: twice the steps, no corrector, or the smallest time of training gain more than {FAULT_DB:g} dB of SI-SDR "
     f"(lower end of the 95 % interval over clips, common random numbers), two restorations with one seed differ, or "
     f"the transform loses more than {ROUND_TRIP_DB:g} dB; suspect: {SUSPECT_DB:g} dB, a level off by {LEVEL_DB:g} dB",
-    "paired differences over clips",
+    "Paired differences over clips; docs/systems/paths-and-samplers.md",
     check_sampler,
 )

@@ -194,7 +194,7 @@ REPEATS = Check(
     ("scores",),
     0.1,
     "fault: the noisy input differs between scorings; suspect: a table's repetitions of one system differ",
-    "within-clip deviation of PESQ of 2 s crops: 0.17-0.20",
+    "PESQ of 2 s crops of a clip deviates by 0.17-0.20; docs/cases/cmgan-level.md",
     check_repeats,
 )
 ANCHOR = Check(
@@ -205,6 +205,6 @@ ANCHOR = Check(
     0.2,
     f"fault: a mean differs from a measured anchor by more than {WIDELY:g} tolerances; suspect: by more than one, or "
     "the anchor is quoted from papers",
-    "auscult.evaluate.known.yaml",
+    "Published scores of test sets, each with its source in auscult/evaluate/known.yaml",
     check_anchor,
 )

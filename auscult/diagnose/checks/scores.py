@@ -212,7 +212,7 @@ NULL_LAW = Check(
     f"(both by the 95 % interval), the law of unrelated signals is not rejected at 1 %, and input and output correlate "
     f"by less than {ALIKE}; suspect: only some of these, or some items far below all others. Mixtures in use lie above "
     "-18 dB; at -15 dB they spread by 2-5 dB",
-    "SPEC of null models: SI-SDR = 10 lg(rho^2 / (1 - rho^2)) with rho ~ N(0, 1/N_eff)",
+    "Unrelated signals: SI-SDR = 10 lg(rho^2 / (1 - rho^2)), rho ~ N(0, 1/N); docs/cases/tfgridnet-crops.md",
     check_null_law,
 )
 POWER = Check(
@@ -223,6 +223,6 @@ POWER = Check(
     0.5,
     f"suspect: fewer than {FEW} items, the interval of the difference holds zero, and 80 % power takes more than twice "
     "as many; with more items such a difference is called open",
-    "sign flips and studentised bootstrap (auscult.evaluate.statistics)",
+    "Sign flips and studentised bootstrap; docs/evaluating.md",
     check_power,
 )
