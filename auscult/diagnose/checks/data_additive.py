@@ -149,8 +149,8 @@ ADDITIVE = Check(
     "asked of pairs in which one real gain fits 85 % of the half octaves (rooms beyond 50 ms, sensors and GSM do not). "
     f"Gain: fault where half of them are off by more than {GAIN_DB} dB beyond four standard errors "
     f"(real mixtures from -15 "
-    "to 15 dB: 80 % of the items within 0.3 dB; with lost packets at -15 dB one in ten at -1.8 dB); sign: 5 %; exchange: "
-    "70 % of the items and "
+    "to 15 dB: 80 % of the items within 0.3 dB; with lost packets at -15 dB one in ten at -1.8 dB); sign: 5 %; "
+    "exchange: 70 % of the items and "
     "6 dB in pauses (healthy: below 0)",
     "Definition: independent noise does not bias a regression of noisy on clean",
     run,
