@@ -2,7 +2,7 @@
 
     python benchmarks/cases.py --data FOLDER [--runs FOLDER] [--table items.csv] [--only voicebank-48k]
 
-``--runs`` holds run folders of this package by case (``make bench-cases`` trains them). ``--table`` is a table of
+``--runs`` holds run folders of this package by case (``make bench-cases RUNS=FOLDER``). ``--table`` is a table of
 scores that is not ours to publish; without it one of the same law is drawn. Material is written to a folder that is
 left behind (``--out``), so that every command can be repeated by hand.
 """
@@ -265,7 +265,7 @@ RUNS = {
     "cmgan-level": ("target-scale",),
     "tfgridnet-crops": ("independent-crops", "unrelated-pairs"),
 }
-"""Cases that ``make bench-cases`` trains, each beside its healthy twin."""
+"""Cases of which there may be run folders, each beside its healthy twin."""
 
 
 def trained(runs: Path, data: Path | None, case: str, causes: tuple[str, ...]) -> Iterator[Replay]:
