@@ -219,6 +219,7 @@ def _as_command(job: Job, conduct: Conduct, children: _Children) -> Ended:
     if device.startswith("cuda:"):
         env["CUDA_VISIBLE_DEVICES"], device = device.removeprefix("cuda:"), "cuda"
     command = [sys.executable, "-m", "auscult", "train", str(recipe), "--runs", str(job.run.parent)]
+    command += ["--force"]  # the ladder was looked at as a whole
     command += [] if job.data is None else ["--data", str(job.data)]
     command += ["--device", device, "--workers", str(conduct.workers), "--save-every", str(conduct.save_every)]
     with open(log, "wb") as file:

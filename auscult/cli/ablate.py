@@ -81,6 +81,9 @@ def run(
     save_every: Annotated[int, typer.Option(min=1, help="Steps between saves.")] = 500,
     ray: Annotated[bool, typer.Option("--ray", help="Train on a Ray cluster that shares these folders.")] = False,
     report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
+    force: Annotated[
+        bool, typer.Option("--force", help="Train even where the check before the first step finds a certain fault.")
+    ] = False,
 ) -> None:
     """Train what is not trained yet, restore and score, and report. The same command continues after any stop.
 
@@ -101,6 +104,7 @@ def run(
     read = _ladder(ladder, settings)
     folder = _folder(read, out)
     conduct = Conduct(jobs, named, workers, save_every, ray)
+    _look(read, data, runs, force)
     climbed = climb(read, data, runs, folder, conduct, lambda line: typer.echo(line, err=True))
     if climbed.stopped:
         typer.echo(f"stopped and saved; the same command continues in {folder}", err=True)
@@ -111,6 +115,21 @@ def run(
         typer.secho(f"failed: {failure}", fg="red", err=True)
     if climbed.failures:
         raise typer.Exit(1)
+
+
+def _look(ladder: Ladder, data: Path | None, runs: Path, force: bool) -> None:
+    """Look at the base's data and loss, once for all arms; not again where its first run was begun.
+
+    Raises:
+        TrainingError: a certain fault, and no ``force``.
+    """
+    from auscult.ablate.arms import bind
+    from auscult.ablate.ladder import BASE
+    from auscult.cli.preflight import looked_before
+
+    base = bind(ladder, data)[BASE]
+    if not (runs / base.plan.folder_name).exists():
+        looked_before(base.raw, base.plan, force)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from auscult.cli.preflight import looked_before
 from auscult.cli.shared import Device, Set
 
 if TYPE_CHECKING:
@@ -104,21 +105,10 @@ def _preflight(raw: Mapping[str, Any], plan: RunPlan, run: Path, force: bool) ->
     Raises:
         TrainingError: a certain fault, and no ``force``.
     """
-    from auscult.diagnose.preflight import done, preflight, words
-    from auscult.errors import TrainingError
+    from auscult.diagnose.preflight import done
 
-    if done(run) or int(os.environ.get("RANK", "0")) > 0:
-        return None
-    found = preflight(raw, plan.data, plan.validation.data if plan.validation else None)
-    typer.echo(found.line())
-    refused = () if force else found.refused
-    for one in found.findings:
-        if one not in refused:
-            typer.secho(f"  {words(one)}", fg="yellow", err=True)
-    if refused:
-        more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-        raise TrainingError(f"{words(refused[0])}{more}; auscult audit shows the items; --force trains all the same")
-    return found
+    first = int(os.environ.get("RANK", "0")) == 0
+    return looked_before(raw, plan, force) if first and not done(run) else None
 
 
 class _Lines:

@@ -132,7 +132,7 @@ def test_a_failed_training_is_named_and_the_others_go_on(site: Site, auscult: Ru
     try:
         code, out, err = auscult(
             "ablate", "run", site.folder / "ladder.yaml", "--data", site.corpus, "--runs", site.folder / "runs",
-            "--out", site.out, "--device", "cpu", "--workers", 0,
+            "--out", site.out, "--force", "--device", "cpu", "--workers", 0,
         )  # fmt: skip
     finally:
         held.close()

@@ -24,6 +24,9 @@ from auscult.errors import AuscultError, DataError
 from auscult.hub.runs import read_history
 from auscult.report.curves import curves_of
 from auscult.report.evaluation import AUDIO_FOLDER
+from auscult.report.runfolder import Run, read_run
+from auscult.report.runs import write_runs
+from auscult.report.tables import figures
 from auscult.train.history import (
     History,
     Series,
@@ -35,9 +38,6 @@ from auscult.train.history import (
     thinned,
     unlike,
 )
-from auscult.report.runfolder import Run, read_run
-from auscult.report.runs import write_runs
-from auscult.report.tables import figures
 from tests.report.conftest import luminance, problems
 from tests.train.runs import VALIDATION, recipe, write_recipe
 

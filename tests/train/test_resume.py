@@ -46,7 +46,7 @@ place.{name} = dying
 # module, function, call, before it, and the step that the resumed run starts from
 POINTS = {
     "in step 4": ("auscult.train.ema", "floating", 8, True, 3),
-    "before the optimiser file is renamed": ("os", "replace", 23, True, 3),
+    "before the optimiser file is renamed": ("os", "replace", 24, True, 3),
     "between optimiser file and checkpoint": ("auscult.train.state", "write_bytes", 2, False, 2),
     "after the checkpoint, before tidying": ("auscult.train.state", "save", 2, False, 3),
 }
