@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
-from auscult.cli.shared import Device, as_json, print_table, seconds_of
+from auscult.cli.shared import Device, as_json, seconds_of
 
 if TYPE_CHECKING:
     from auscult.diagnose.case import Given
@@ -244,11 +244,19 @@ def _print_section(title: str, findings: Sequence[Finding]) -> None:
 
 def _print_checks() -> None:
     """Every check with what its answer is worth."""
+    from auscult.diagnose.causes import FAMILIES
     from auscult.diagnose.checks import checks
     from auscult.diagnose.rates import rates_of
 
-    rows = []
-    for one in sorted(checks(), key=lambda check: check.family):
-        rate = rates_of(one.id)
-        rows.append([f"{one.family}: {one.id}", one.asks, f"{one.cost_s:g} s", one.threshold, rate, one.source])
-    print_table(["check", "asks", "cost", "threshold", "false alarms, detections", "source"], rows, numeric=6, folds=3)
+    family = ""
+    for one in sorted(checks(), key=lambda check: FAMILIES.index(check.family)):
+        if one.family != family:
+            typer.secho(f"\n{one.family}", bold=True)
+            family = one.family
+        typer.secho(f"  {one.id}", fg="cyan", nl=False)
+        typer.echo(f"  {one.asks}")
+        needs = ", ".join(one.needs) or "nothing in particular"
+        lines = {"says": one.threshold, "needs": f"{needs}; about {one.cost_s:g} s", "measured": rates_of(one.id),
+                 "after": one.source}  # fmt: skip
+        for label, text in lines.items():
+            typer.echo(f"    {label:10}{text}")

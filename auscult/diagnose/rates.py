@@ -27,9 +27,9 @@ def rates() -> dict[str, Rate]:
 
 
 def rates_of(check: str) -> str:
-    """``0 of 210, 11 of 12``: false alarms of healthy cases, detections of faulty ones."""
+    """``0 false alarms in 210 healthy cases, 11 of 12 faults found``."""
     found = rates().get(check)
     if found is None or not (found.healthy or found.faulty):
         return "not measured"
-    detected = f"{found.detected} of {found.faulty}" if found.faulty else "no case"
-    return f"{found.alarms} of {found.healthy}, {detected}"
+    alarms = f"{found.alarms} false alarm{'s' * (found.alarms != 1)} in {found.healthy} healthy cases"
+    return alarms + (f", {found.detected} of {found.faulty} faults found" if found.faulty else "")
