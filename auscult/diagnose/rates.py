@@ -12,12 +12,14 @@ FILE = Path(__file__).parent / "rates.json"
 
 @dataclass(frozen=True)
 class Rate:
-    """Counted over cases in which the check could be run; ``faulty`` are cases with a fault that it is for."""
+    """Cases: healthy ones of the kinds that the check looks at, alarms and suspicions among them; faulty ones that it
+    named, and named rightly."""
 
     healthy: int
     alarms: int
-    faulty: int
-    detected: int
+    suspicions: int
+    named: int
+    right: int
 
 
 @cache
@@ -27,9 +29,13 @@ def rates() -> dict[str, Rate]:
 
 
 def rates_of(check: str) -> str:
-    """``0 false alarms in 210 healthy cases, 11 of 12 faults found``."""
+    """``0 false alarms and 1 suspicion in 210 healthy cases; named 12 faults, 11 rightly``."""
     found = rates().get(check)
-    if found is None or not (found.healthy or found.faulty):
+    if found is None or not (found.healthy or found.named):
         return "not measured"
-    alarms = f"{found.alarms} false alarm{'s' * (found.alarms != 1)} in {found.healthy} healthy cases"
-    return alarms + (f", {found.detected} of {found.faulty} faults found" if found.faulty else "")
+    wrong = f"{_counted(found.alarms, 'false alarm')} and {_counted(found.suspicions, 'suspicion')}"
+    return f"{wrong} in {found.healthy} healthy cases; named {_counted(found.named, 'fault')}, {found.right} rightly"
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

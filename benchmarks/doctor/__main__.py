@@ -15,7 +15,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.doctor import harm, table
+from benchmarks.doctor import harm, rates, table
 from benchmarks.doctor.cases import SEEDS, Planned, freeze, frozen, planned
 from benchmarks.doctor.corpora import identity
 from benchmarks.doctor.cure import cured
@@ -48,6 +48,8 @@ def main() -> None:
         _say(f"base: {split} {recipe} at {shelf.base(split, recipe)}")
     judged = list(all_judged(cases, shelf, given.jobs, _say))
     mended = cured(judged, shelf) if given.cure else []
+    if given.rates:
+        rates.write(judged, shelf, given.split)
     known = harm.read(measured)
     text = table.markdown(given.split, judged, known, mended)
     table.write(given.out / f"results-{given.split}.json", table.as_data(judged, known, mended), text)
@@ -69,6 +71,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=2, help="faulty trainings of each, for --harm")
     parser.add_argument("--severities", choices=("gross", "all"), default="gross", help="for --harm")
     parser.add_argument("--cure", action="store_true")
+    parser.add_argument("--rates", action="store_true", help="write each check's rates into the package")
     return parser.parse_args()
 
 
