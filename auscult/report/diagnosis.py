@@ -156,7 +156,7 @@ def _exhibit(one: Exhibit) -> Mapping[str, Any]:
     signals = list(_signals(one))
     sounds = [_Sound(s.label, media_uri(flac(s.clip), ".flac")) for s in signals]
     picture = media_uri(spectrograms(signals, dpi=110, look=PAGE), ".png") if signals else None
-    return {"name": one.name, "shows": one.shows, "sounds": sounds, "picture": picture}
+    return {"name": Path(one.name).name, "shows": one.shows, "sounds": sounds, "picture": picture}
 
 
 def _signals(one: Exhibit) -> Iterator[Signal]:

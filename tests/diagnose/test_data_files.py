@@ -20,6 +20,7 @@ from auscult.diagnose.checks.data_splits import DUPLICATES, SPLITS
 from auscult.diagnose.checks.data_target import CONTENT_RATE, TARGET_BAND, TARGET_FLOOR
 from auscult.diagnose.evidence import Absent, HeardItem, Items
 from auscult.diagnose.gather.naming import matched
+from auscult.errors import DataError
 from tests.diagnose.made_pairs import RATE, Pair, alarms, asked, case_of, changed, folder, made
 
 
@@ -206,5 +207,11 @@ def test_names_that_corpora_use(tmp_path: Path) -> None:
 def test_what_is_no_data_says_what_would_be(tmp_path: Path) -> None:
     with pytest.raises(Absent, match="--data"):
         _ = case_of(Given()).files
-    with pytest.raises(Absent, match="no pairs, manifest or audio"):
+    with pytest.raises(DataError, match="no pairs, manifest or audio"):
         _ = case_of(Given(data={"data": tmp_path})).files
+
+
+def test_pairs_further_down_are_not_taken_for_recordings_of_one_kind(pairs: list[Pair], tmp_path: Path) -> None:
+    folder(tmp_path / "corpus" / "easy", pairs[:2])
+    with pytest.raises(DataError, match="in its corpus/easy; give one, or several: NAME=PATH"):
+        case_of(Given(data={"data": tmp_path})).get("files")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +15,7 @@ from auscult.data.corrections import Correction
 from auscult.data.manifest import read_rows
 from auscult.diagnose.evidence import Absent, FilePair, Files
 from auscult.diagnose.gather.naming import matched
-from auscult.errors import AudioError, DataError
+from auscult.errors import AudioError, DataError, few
 from auscult.evaluate.datasets import LAYOUTS
 from auscult.rng import Key
 
@@ -62,7 +63,8 @@ def gather_files(case: Case) -> Files:
     """The files below ``--data``.
 
     Raises:
-        Absent: no data were given, or nothing in them is known.
+        Absent: no data were given; or nothing in them is known, and a recipe says what they are.
+        DataError: nothing in them is known, and nobody says what they are.
     """
     if not case.given.data:
         raise Absent("no data were given (--data FOLDER or MANIFEST)")
@@ -71,6 +73,8 @@ def gather_files(case: Case) -> Files:
         for split, path in case.given.data.items():
             _list(found, split, path)
     except DataError as error:
+        if case.recipe is None:
+            raise
         raise Absent(str(error)) from error
     return _probed(found, case.given.most_files, case.key.child("files"))
 
@@ -82,11 +86,23 @@ def _list(found: Found, split: str, path: Path) -> None:
     elif not path.is_dir():
         raise DataError(f"{path}: no such folder or manifest; --data takes either")
     elif not any([*_list_layouts(found, split, path), *_list_manifests(found, split, path)]):
+        if within := [str(below.relative_to(path)) for below in _below(path) if _holds_pairs(below)]:
+            raise DataError(f"{path}: no pairs in it, but in its {few(within)}; give one, or several: NAME=PATH")
         audio = {p.relative_to(path).with_suffix("").as_posix(): p for p in find_audio(path)}
         if not audio:
             layouts = "; ".join(f"{clean} and {noisy}" for clean, noisy in LAYOUTS)
             raise DataError(f"{path}: no pairs, manifest or audio in it; known are {layouts}, and JSONL manifests")
         found.add(split, [Listed(name, p, None) for name, p in sorted(audio.items())])
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Folders one and two levels down."""
+    for level in ("*/", "*/*/"):
+        yield from islice(folder.glob(level), 1_000)
+
+
+def _holds_pairs(folder: Path) -> bool:
+    return any((folder / clean).is_dir() and (folder / noisy).is_dir() for clean, noisy in LAYOUTS)
 
 
 def _list_layouts(found: Found, split: str, folder: Path) -> Iterator[bool]:
