@@ -202,8 +202,8 @@ CONDITION = Check(
     ("model",),
     35.0,
     "fault: less than 1e-6 of the embeddings' energy varies; with and without the reference the net's answers differ "
-    "by less than 1 % at all times (upper ends of 95 % intervals); no gradient reaches encoder and injections. suspect: "
-    "a reference is shown to help within the crop only",
+    "by less than 1 % at all times (upper ends of 95 % intervals); no gradient reaches encoder and injections. "
+    "suspect: a reference is shown to help within the crop only",
     "docs/conditions.md",
     check_condition,
 )
