@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 import yaml
 
+from auscult.cli import diagnose_options as options
 from auscult.cli.shared import Device, as_json, seconds_of
 
 if TYPE_CHECKING:
@@ -24,52 +25,27 @@ SHOWN = 12
 
 
 def diagnose(
-    data: Annotated[
-        list[str] | None,
-        typer.Option("--data", "-d", metavar="[SPLIT=]PATH", help="Folder or manifest of pairs; train=A test=B apart."),
-    ] = None,
-    recipe: Annotated[str | None, typer.Option(help="Recipe: a shipped one's name, or a YAML file.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Override a value of the recipe. Repeatable."),
-    ] = None,
-    run: Annotated[Path | None, typer.Option(help="A run folder of auscult.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint, ours or converted.")] = None,
-    outputs: Annotated[Path | None, typer.Option(help="Folder of restored files, named as those of --data.")] = None,
-    history: Annotated[
-        Path | None, typer.Option(help="History of any trainer: CSV, JSONL, TensorBoard, a text log.")
-    ] = None,
-    scores: Annotated[
-        Path | None, typer.Option(help="Scores of items: CSV, JSONL, a folder of auscult evaluate.")
-    ] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option("--column", metavar="NAME=COLUMN", help="What a column is: valid.pesq='PESQ WB'."),
-    ] = None,
-    facts: Annotated[
-        list[str] | None, typer.Option("--fact", metavar="NAME=VALUE", help="What is known: rate_hz=16000. Repeatable.")
-    ] = None,
-    loader: Annotated[
-        str | None, typer.Option(metavar="PKG:FUNCTION", help="Your function that makes batches.")
-    ] = None,
-    loss: Annotated[str | None, typer.Option(metavar="PKG:FUNCTION", help="Your loss.")] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="PKG:FUNCTION", help="Your function that builds the net.")
-    ] = None,
-    trust: Annotated[
-        list[str] | None, typer.Option("--trust", metavar="PACKAGE", help="Run code of this package. Repeatable.")
-    ] = None,
-    budget: Annotated[str, typer.Option(help="Time to spend: 90s, 5m, 1h. Cheap checks come first.")] = "5m",
-    only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="FAMILY", help="Checks of this family alone. Repeatable.")
-    ] = None,
+    data: options.Data = None,
+    recipe: options.Recipe = None,
+    settings: options.Settings = None,
+    run: options.Run = None,
+    checkpoint: options.Checkpoint = None,
+    outputs: options.Outputs = None,
+    history: options.History = None,
+    scores: options.Scores = None,
+    columns: options.Columns = None,
+    facts: options.Facts = None,
+    loader: options.Loader = None,
+    loss: options.Loss = None,
+    model: options.Model = None,
+    trust: options.Trust = None,
+    budget: options.Budget = "5m",
+    only: options.Only = None,
     device: Device = "cpu",
-    seed: Annotated[int, typer.Option(help="Draws the items that are looked into.")] = 0,
-    listed: Annotated[
-        bool, typer.Option("--list", help="Explain every check: cost, threshold, error rates, source.")
-    ] = False,
-    json: Annotated[Path | None, typer.Option("--json", help="Write the diagnosis for programs; - prints it.")] = None,
-    html: Annotated[Path | None, typer.Option("--html", help="Write a page with sound and spectrograms.")] = None,
+    seed: options.Seed = 0,
+    listed: options.Listed = False,
+    json: options.JsonFile = None,
+    html: options.Html = None,
 ) -> None:
     """Name the cause of a bad result: in the data, the loss, the run, the model, or how it was scored.
 
