@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auscult.diagnose.case import Case, Given
 from auscult.diagnose.check import Check
@@ -102,7 +102,8 @@ def examine_case(
             not_run.append((check.id, str(error)))
             continue
         ran.append((check.id, time.monotonic() - begun))
-        found += [answer] if isinstance(answer, Finding) else list(answer or ())
+        answers = [answer] if isinstance(answer, Finding) else list(answer or ())
+        found += [replace(one, check=check.id) for one in answers]  # by the name that --list explains
     return _diagnosis(case, found, not_run, ran, started)
 
 
