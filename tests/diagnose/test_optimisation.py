@@ -157,9 +157,13 @@ def test_loss_scale_that_collapses() -> None:
 
 def test_gradients_that_vanish_or_explode(rng: np.random.Generator) -> None:
     norms = np.exp(rng.standard_normal(100))
-    gone = norms.copy()
-    gone[20:] = 0
-    assert only(GRADIENTS, case_of({"grad_norm": curve(gone)})).causes[0] == "vanishing-gradients"
+    never = only(GRADIENTS, case_of({"grad_norm": curve(0 * norms)}))
+    assert (never.verdict, never.causes[0]) == ("fault", "vanishing-gradients")
+    died = norms.copy()
+    died[20:] = 0
+    after = only(GRADIENTS, case_of({"grad_norm": curve(died)}))
+    assert (after.verdict, after.causes[:2]) == ("fault", ("rate-too-high", "vanishing-gradients"))
+    assert "was not at first" in after.says
     norms[[40, 60]] = 1.07e5
     one = only(GRADIENTS, case_of({"grad_norm": curve(norms)}))
     assert (one.verdict, one.causes[0]) == ("suspect", "exploding-gradients")

@@ -83,8 +83,10 @@ def gradient_norms(case: Case) -> Finding | None:
     measured = [Measured("median gradient norm", median), Measured("highest gradient norm", peak),
                 Measured("share of rows without a gradient", zero, "", "0")]  # fmt: skip
     if zero > 0.2:
-        says = f"the gradient is zero in {100 * zero:.0f} % of the rows"
-        causes = ("vanishing-gradients", "model-disconnected")
+        died = bool(norms.values[0] >= ZERO and norms.values[-1] < ZERO)
+        says = f"the gradient is zero in {100 * zero:.0f} % of the rows" + (", and was not at first" if died else "")
+        unfit = ("rate-too-high",) if died else ()  # a step too far leaves nets where nothing moves
+        causes = (*unfit, "vanishing-gradients", "model-disconnected")
         return Finding("gradients", "fault" if zero > 0.5 else "suspect", causes, says, measured)
     if spike := _spike(norms, highest, median):
         says = f"{spike} rows have gradients of up to {peak:.2g}, where the median is {median:.2g}"
