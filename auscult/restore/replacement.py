@@ -5,13 +5,15 @@ frame of an STFT is w(f) given + (1 - w(f)) generated, with one weight per bin f
 that neither time nor the stereo image moves. Where the splice lies decides how it sounds. The roll-off of a gently
 filtered input lies far inside its transition band, 20 dB down: a splice there leaves a dark gap under a bright edge,
 heard as a line. So the fade may lie below the *knee* instead, the highest frequency at which the long-term spectra of
-both signals still agree.
+both signals still agree. Where the given signal is digital silence, nothing is generated: a model hears none in it and
+answers with hiss.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
@@ -21,6 +23,8 @@ from auscult.audio.stft import STFT, Analysis, Synthesis
 from auscult.errors import RestorationError
 
 Wave = Float32[ndarray, "C _"]
+Splice = Literal["knee", "hard", "cosine", "none"]
+"""Where the fade lies: below the knee, cut hard at the input's roll-off, from 0.9 to 1.1 of it, or nowhere."""
 BLOCK = 80_000
 """Samples that are read at once."""
 _WINDOW_S = 2048 / 44_100
@@ -32,6 +36,10 @@ _DROP_DB = 1.5
 _RUN_HZ = 129.0
 """How wide the given signal must lie under the generated one: 6 bins of 2048 at 44.1 kHz."""
 _POWER_FLOOR = 1e-12
+_SILENCE_DBFS = -100.0
+"""Under the last bit of 16: no sound was recorded there."""
+_DC_BINS = 2
+"""An offset is no sound either: a Hann window spreads it over so many bins."""
 FADE_BELOW_KNEE = 0.8
 FADE_ACROSS = (0.9, 1.1)
 
@@ -80,6 +88,11 @@ def below(knee_hz: float) -> Fade:
     return Fade(FADE_BELOW_KNEE * knee_hz, knee_hz)
 
 
+def fade_of(splice: Splice, knee_hz: float, rolloff_hz: float) -> Fade:
+    """The fade of a way to splice, by what was measured."""
+    return {"knee": below(knee_hz), "hard": hard(rolloff_hz), "cosine": across(rolloff_hz), "none": OFF}[splice]
+
+
 def transform(rate_hz: int) -> STFT:
     """The STFT of replacement: Hann windows of about 46 ms, a power of two long (2048 at 44.1 and 48 kHz)."""
     n_fft = 2 ** max(6, round(np.log2(_WINDOW_S * rate_hz)))
@@ -113,6 +126,8 @@ class Replacement:
         stft = transform(rate_hz)
         self._frames, self._synthesis = _Frames(stft), Synthesis(stft, channels)
         self._weights = fade.weights(np.fft.rfftfreq(stft.n_fft, 1 / rate_hz)).astype(np.float32)
+        # Parseval: a tone of RMS r has a spectrum of energy r^2 sum(w^2) n / 2 over the bins of one side.
+        self._least = 10 ** (_SILENCE_DBFS / 10) * float(np.square(stft.taper).sum()) * stft.n_fft / 2
 
     def push(self, given: Wave, generated: Wave) -> Wave:
         """The samples that these blocks complete.
@@ -128,6 +143,9 @@ class Replacement:
         return np.concatenate([ready, self._synthesis.finish(self._frames.samples)], axis=1)
 
     def _spliced(self, given: ndarray, generated: ndarray) -> Wave:
+        heard = given[..., _DC_BINS:]
+        sounds = np.square(np.abs(heard), dtype=np.float64).sum(axis=-1, keepdims=True) > self._least
+        generated = np.where(sounds, generated, 0)
         return self._synthesis.push(generated + self._weights * (given - generated))
 
 

@@ -106,6 +106,17 @@ def test_silence_passes(full: np.ndarray) -> None:
     assert np.isfinite(replace(full, silence, 44_100)[0]).all()
 
 
+@pytest.mark.parametrize("fade", [OFF, below(3_000.0)])
+def test_nothing_is_generated_in_digital_silence(full: np.ndarray, fade: Fade) -> None:
+    """A pause of zeros stays one, but for half a window at its ends; noise at the last bit of 16 is heard."""
+    given = full.copy()
+    given[:, 15_000:25_000] = 2**-15  # a converter at rest may be a bit off zero
+    out, _ = replace(given, full, 44_100, fade)
+    assert np.abs(np.diff(out[:, 17_048:22_952])).max() < 1e-8
+    quiet = 2**-15 * np.sign(full)
+    np.testing.assert_allclose(replace(quiet, full, 44_100, OFF)[0], full, atol=1e-6)
+
+
 def test_speech_keeps_its_low_band_whatever_the_generator_did_to_it(clean: Clip, rng: np.random.Generator) -> None:
     """Under 0.1 dB in every third octave below the knee, where the generated one is 2 dB off."""
     given = zero_phase(clean.wave, 16_000, None, 4_000.0, 8)
