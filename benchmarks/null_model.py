@@ -78,7 +78,7 @@ def told(run: Path, data: Path) -> None:
     plan = plan_run(recipe.read("tfgridnet-small", SETTINGS), Options(device="cpu"), data)
     assert plan.validation is not None
     pairs = held_out(plan.validation, Key(plan.seed).child("validation"))
-    noisy = np.array([SiSdr()(Signals(p.noisy[0], p.rate_hz, clean=p.clean[0])) for p in pairs])
+    noisy = np.array([SiSdr()(Signals(p.noisy[0], p.rate_hz, clean=p.clean[0])) for p in pairs.values()])
     last, means = scores[-1], scores.mean(1)
     gain = last - noisy
     print(f"{len(rows)} validations of {last.size} items\n")

@@ -74,13 +74,17 @@ class Baseline:
         return self._known[number]
 
 
-def held_out(validation: Validation, key: Key) -> list[Pair]:
-    """The items to validate on: the same at every validation and on every resume.
+def held_out(validation: Validation, key: Key) -> dict[int, Pair]:
+    """The items to validate on, by their place in the source: the same at every validation and on every resume.
+
+    An item that stays unusable gives way to the next one that is not wanted yet.
 
     Raises:
-        DataError: an item stays unusable.
+        DataError: none is left to take its place.
     """
-    return [_usable(validation, key, index) for index in validation.indices()]
+    places = list(validation.indices())
+    spare = [index for index in range(len(validation.data)) if index not in set(places)]
+    return dict(_usable(validation, key, index, spare) for index in places)
 
 
 def validate(
@@ -143,10 +147,18 @@ def _lost(failures: Mapping[str, str], baseline: Baseline, number: int, pair: Pa
     return {name: noisy[name] for name in failures if name in noisy}
 
 
-def _usable(validation: Validation, key: Key, index: int) -> Pair:
-    for attempt in range(ATTEMPTS):
-        try:
-            return validation.data.pair(index, key.child(index, attempt))
-        except Unusable as error:
-            reason = error
-    raise DataError(f"validation item {index} is unusable ({reason}); exclude it from the validation data")
+def _usable(validation: Validation, key: Key, wanted: int, spare: list[int]) -> tuple[int, Pair]:
+    """An item, or the next of the spare ones, which is taken out of them."""
+    following = sorted(spare, key=lambda place: (place < wanted, place))
+    for index in (wanted, *following):
+        if index != wanted:
+            spare.remove(index)
+        for attempt in range(ATTEMPTS):
+            try:
+                return index, validation.data.pair(index, key.child(index, attempt))
+            except Unusable as error:
+                reason = error
+    raise DataError(
+        f"validation item {wanted} is unusable ({reason}), and none is left to take its place; exclude it from the "
+        "validation data"
+    )

@@ -327,7 +327,7 @@ class TestValidation:
         node["source"]["root"] = str(corpus)
         data: PairSource = recipe.plan(node, PairSource, "data").build()
         validation = Validation(data=data, every=1, items=2, metrics=("si_sdr",), select="si_sdr")
-        pairs = held_out(validation, Key(0))
+        pairs = list(held_out(validation, Key(0)).values())
         method = method_of(TOLD["method"])
         listener = Listener(monkeypatch, method)
         baseline = Baseline(validation.metrics)
