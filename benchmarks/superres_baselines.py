@@ -1,10 +1,12 @@
 """What super-resolution of speech costs nothing: the low band mirrored up, or shaped noise, under a fitted envelope.
 
     OMP_NUM_THREADS=1 python benchmarks/superres_baselines.py --data FOLDER
+    OMP_NUM_THREADS=1 python benchmarks/superres_baselines.py --data FOLDER --model runs/flow-stft-small-1a2b3c4d
 
-A model has to beat these. Inputs are low-passed as in SAGA-SR's validation (Chebyshev-I of order 8, resampled to twice
-the cut-off and back). For every frame the levels of the upper bands are predicted from those of the lower ones by
-ridge regression, fitted on training speakers; the low band then stays the input's (fade below the measured knee).
+A model has to beat these; ``--model`` shows by how much, file by file, with intervals over speakers. Inputs are
+low-passed as in SAGA-SR's validation (Chebyshev-I of order 8, resampled to twice the cut-off and back). For every frame
+the levels of the upper bands are predicted from those of the lower ones by ridge regression, fitted on training
+speakers; the low band then stays the input's (fade below the measured knee).
 """
 
 from __future__ import annotations
@@ -23,10 +25,13 @@ from auscult.audio.clip import read
 from auscult.audio.splice import splice_line
 from auscult.audio.stft import STFT
 from auscult.degrade.lowpass import low_passed
+from auscult.evaluate.statistics import interval
 from auscult.metrics.base import Metric, Signals
 from auscult.metrics.energy import SiSdr
 from auscult.metrics.spectral import Lsd, LsdHigh, LsdLow, LsdSsrEval
 from auscult.metrics.superresolution import LowBandDeviation, RollOffError
+from auscult.restore import load
+from auscult.restore.engine import Restorer
 from auscult.restore.replacement import replace, transform
 
 Wave = Float32[ndarray, "1 T"]
@@ -37,28 +42,44 @@ START = 0.9
 """The new band begins at this share of the cut-off, where resampling begins to take away."""
 RIDGE = 1e-3
 FLOOR_DB = -120.0
+COMPARED = ("lsd", "lsd_high")
+"""Metrics in which models are compared with what costs nothing."""
+System = Callable[[Wave], Wave]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Speech, mono, and who speaks."""
+
+    wave: Wave
+    speaker: str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    data = parser.parse_args().data
+    parser.add_argument("--model", action="append", default=[], help="runs or files of super-resolution; repeatable")
+    given = parser.parse_args()
+    models = {name: load(name) for name in given.model}
     for manifest, rate_hz, cutoffs_hz in SETS:
-        train, valid = (recordings(data, manifest, split) for split in ("train", "valid"))
+        usable = {name: model for name, model in models.items() if model.rate_hz == rate_hz}
+        if models and not usable:
+            continue
+        train, valid = (recordings(given.data, manifest, split) for split in ("train", "valid"))
         train = train[:: max(1, len(train) // 80)]
         for cutoff_hz in cutoffs_hz:
             print(f"\n{2 * cutoff_hz / 1e3:g} -> {rate_hz / 1e3:g} kHz, {len(valid)} files of {len(train)} to fit\n")
-            compare(train, valid, rate_hz, cutoff_hz)
+            compare(train, valid, rate_hz, cutoff_hz, usable)
 
 
-def recordings(data: Path, manifest: str, split: str) -> list[Wave]:
-    """Speech of a split, mono."""
+def recordings(data: Path, manifest: str, split: str) -> list[Recording]:
     rows = [json.loads(line) for line in (data / (manifest or f"{split}.jsonl")).open()]
     wanted = [row for row in rows if row["kind"] == "speech" and row.get("split", split) == split]
     if not manifest:
         step = max(1, len(wanted) // 200)
         wanted = [row for row in wanted if row.get("source_bandwidth_hz", 8_000) >= 7_500][::step]
-    return [read(data / row["path"]).wave.mean(axis=0, keepdims=True) for row in wanted]
+    waves = (read(data / row["path"]).wave.mean(axis=0, keepdims=True) for row in wanted)
+    return [Recording(wave, row["speaker"]) for row, wave in zip(wanted, waves, strict=True)]
 
 
 def narrowed(wave: Wave, rate_hz: int, cutoff_hz: int) -> Wave:
@@ -66,29 +87,56 @@ def narrowed(wave: Wave, rate_hz: int, cutoff_hz: int) -> Wave:
     return low_passed(wave, rate_hz, drawn | {"resampled": True})
 
 
-def compare(train: Sequence[Wave], valid: Sequence[Wave], rate_hz: int, cutoff_hz: int) -> None:
-    envelope = fit(((wave, narrowed(wave, rate_hz, cutoff_hz)) for wave in train), rate_hz, cutoff_hz)
+def compare(
+    train: Sequence[Recording], valid: Sequence[Recording], rate_hz: int, cutoff_hz: int, models: Mapping[str, Restorer]
+) -> None:
+    """Means of every system, and what the models are better by than the systems that learned nothing."""
+    envelope = fit(((one.wave, narrowed(one.wave, rate_hz, cutoff_hz)) for one in train), rate_hz, cutoff_hz)
     rng = np.random.default_rng(0)
-    systems: Mapping[str, Callable[[Wave], Wave]] = {
+    simple: Mapping[str, System] = {
         "low-passed": lambda narrow: narrow,
         "shaped noise": lambda narrow: kept(narrow, shaped_noise(narrow, envelope, rng), rate_hz),
         "low band mirrored": lambda narrow: kept(narrow, replicate_band(narrow, envelope), rate_hz),
     }
+    learned = {name: restoring(model, rate_hz) for name, model in models.items()}
     edge_hz = float(cutoff_hz)
     metrics: tuple[Metric, ...] = (
         *(Lsd(), LsdLow(edge_hz), LsdHigh(edge_hz), LsdSsrEval()),
         *(RollOffError(), LowBandDeviation(edge_hz), SiSdr()),
     )
-    print("| | " + " | ".join(metric.name for metric in metrics) + " | lines |\n|---|" + "---|" * (len(metrics) + 1))
-    for name, system in systems.items():
-        scores, lines = [], 0
-        for wave in valid:
-            narrow = narrowed(wave, rate_hz, cutoff_hz)
-            estimate = system(narrow)
-            signals = Signals(estimate[0], rate_hz, wave[0], narrow[0])
-            scores.append([metric(signals) for metric in metrics])
-            lines += splice_line(estimate[0], rate_hz).found
-        print(f"| {name} | " + " | ".join(f"{mean:.3g}" for mean in np.mean(scores, axis=0)) + f" | {lines} |")
+    names = [metric.name for metric in metrics]
+    print("| | " + " | ".join(names) + " | lines |\n|---|" + "---|" * (len(metrics) + 1))
+    scores = {}
+    for name, system in {**simple, **learned}.items():
+        scores[name], lines = judged(system, valid, rate_hz, cutoff_hz, metrics)
+        print(f"| {name} | " + " | ".join(f"{mean:.3g}" for mean in scores[name].mean(axis=0)) + f" | {lines} |")
+    speakers = np.unique([one.speaker for one in valid], return_inverse=True)[1]
+    for name in learned:
+        for metric in COMPARED:
+            column = names.index(metric)
+            for other in ("shaped noise", "low band mirrored"):
+                difference = scores[name][:, column] - scores[other][:, column]
+                low, high = interval(difference, speakers)
+                print(f"\n{metric}, {name} - {other}: {difference.mean():+.3f} [{low:+.3f}, {high:+.3f}]")
+
+
+def judged(
+    system: System, valid: Sequence[Recording], rate_hz: int, cutoff_hz: int, metrics: Sequence[Metric]
+) -> tuple[Float[ndarray, "files metrics"], int]:
+    """Scores of every file, and in how many a line is seen at the splice."""
+    scores, lines = [], 0
+    for one in valid:
+        narrow = narrowed(one.wave, rate_hz, cutoff_hz)
+        estimate = system(narrow)
+        signals = Signals(estimate[0], rate_hz, one.wave[0], narrow[0])
+        scores.append([metric(signals) for metric in metrics])
+        lines += splice_line(estimate[0], rate_hz).found
+    return np.array(scores), lines
+
+
+def restoring(model: Restorer, rate_hz: int) -> System:
+    """A model as ``auscult enhance`` runs it."""
+    return lambda narrow: model.enhance(narrow, rate_hz)
 
 
 def kept(narrow: Wave, generated: Wave, rate_hz: int) -> Wave:

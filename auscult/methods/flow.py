@@ -57,6 +57,7 @@ class FlowModel(Method):
     """
 
     generative = True
+    extends = True
 
     def __init__(
         self,
@@ -74,16 +75,16 @@ class FlowModel(Method):
         self._branches = conditioning.branches(net.guided)
         self._net, self.features, self._times, self.sampler = net, features, times, sampler
         self._conditioning, self.rate_hz, self.normalise = conditioning, rate_hz, normalise
-        self.extension = Extension(features.channels, "text" in net.hears, "rolloff" in net.hears)
+        self.extension = Extension(features.channels, "text" in net.hears, net.aims)
 
     def nets(self) -> dict[str, nn.Module]:
         return {"net": self._net, **self.features.parts()}
 
     def forward(self, nets: Nets, batch: Batch, draws: Draws) -> Flowing:
         self.features.check_trained()
-        clean, low = (self._as_taken(wave) for wave in (batch.clean, batch.noisy))
+        clean, low = (self.as_taken(wave) for wave in (batch.clean, batch.noisy))
         features = self.features.to(clean.device)
-        z, beside = features.encode(clean, draws), features.beside(low, draws)
+        z, beside = features.encode(clean, low, draws), features.beside(low, draws)
         t, noise = self._times.draw(draws, z.device), draws.normal_like(z)
         told = self._conditioning.told(self._net, batch.conditions, low, self.rate_hz)
         # Coins fall last, so that conditions move neither times nor noise.
@@ -98,7 +99,7 @@ class FlowModel(Method):
         return Loss({"velocity": error}, {"velocity": 1.0}, notes=shared.notes)
 
     def restore(self, nets: Nets, noisy: Waves, draws: Draws, conditions: Conditions = NO_CONDITIONS) -> Waves:
-        low = self._as_taken(noisy)
+        low = self.as_taken(noisy)
         features = self.features.to(low.device)
         beside = features.beside(low)
         told = self._conditioning.told(self._net, conditions, low, self.rate_hz)
@@ -112,7 +113,7 @@ class FlowModel(Method):
         wave = features.decode(self.sampler(predict, anchor, self.path, draws), low)
         return wave if noisy.shape[1] == features.channels else wave.mean(1, keepdim=True)
 
-    def _as_taken(self, wave: Waves) -> Float[Tensor, "B C2 T"]:
+    def as_taken(self, wave: Waves) -> Float[Tensor, "B C2 T"]:
         """Waves with as many channels as the domain takes: one is given to all of them.
 
         Raises:

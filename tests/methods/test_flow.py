@@ -49,7 +49,14 @@ LATENT: dict[str, Any] = {
     "net": {"type": "ConditionedDiT", "seconds": 32, "dit": DIT | {"channels": 4, "concat_channels": 4, "depth": 1}},
     "sampler": {"type": "FlowHeun", "steps": 2},
 }  # fmt: skip
-ALL = {"transformer": TRANSFORMER, "u-net": U_NET, "latent": LATENT}
+BANDS: dict[str, Any] = {
+    **TRANSFORMER,
+    "features": {"type": "SpectralFrames", "stft": {"type": "CompressedSTFT", "n_fft": 62, "hop": 32}, "from_bin": 16,
+                 "level_from": 8},
+    "net": {**TRANSFORMER["net"], "dit": DIT | {"concat_channels": 64}},
+}  # fmt: skip
+LEVELLED: dict[str, Any] = {**U_NET, "features": {**U_NET["features"], "level_from": 8}}
+ALL = {"transformer": TRANSFORMER, "upper frames": BANDS, "u-net": U_NET, "levelled u-net": LEVELLED, "latent": LATENT}
 
 
 def built(node: dict[str, Any], **more: Any) -> FlowModel:
@@ -74,10 +81,11 @@ def test_examples_are_on_the_straight_path(node: dict[str, Any]) -> None:
     shared = method.forward(method.nets(), given, Draws(range(4)))
     z = method.path.clean_from_velocity(shared.velocity, shared.x, shared.t)
     if node is not LATENT:
-        assert torch.allclose(z, method.features.encode(given.clean), atol=1e-5)
+        assert torch.allclose(z, method.features.encode(given.clean, given.noisy), atol=1e-4)
     draws = Draws(range(4))
     if node is LATENT:  # the codec's posterior is sampled in training, of both sides
-        sampled = method.features.encode(given.clean.expand(-1, 2, -1), draws)
+        stereo = given.clean.expand(-1, 2, -1)
+        sampled = method.features.encode(stereo, stereo, draws)
         method.features.beside(given.noisy.expand(-1, 2, -1), draws)
         assert torch.allclose(z, sampled, atol=1e-4)
     t = method._times.draw(draws, torch.device("cpu"))
@@ -216,6 +224,22 @@ def test_what_cannot_be(change: dict[str, Any], message: str) -> None:
         built(TRANSFORMER, **change)
 
 
+def test_an_upper_band_in_multiples_of_the_level_below() -> None:
+    """What is generated is the same however loud a moment is; it decodes to the clean band; silence stays silent."""
+    features, given = built(LEVELLED).features, batch()
+    clean, low = given.clean, given.noisy
+    z = features.encode(clean, low)
+    louder = torch.linspace(0.25, 4.0, clean.shape[-1])
+    moved = features.encode(clean * louder, low * louder)
+    ratio = (moved.abs() / z.abs())[..., 2:-2]
+    assert 0.8 < ratio.median() < 1.25
+    assert torch.allclose(features.encode(1000 * clean, 1000 * low), features.encode(100 * clean, 100 * low), rtol=0.02)
+    assert torch.allclose(features.decode(features.encode(clean, clean), clean), clean, atol=1e-4)
+    silence = torch.zeros_like(low)
+    assert features.encode(silence, silence).abs().max() == 0.0
+    assert features.decode(torch.ones_like(z), silence).abs().max() < 1e-4
+
+
 def test_a_u_net_of_other_sources_is_refused() -> None:
     node = copy.deepcopy(U_NET)
     node["net"]["net"]["sources"] = 2
@@ -223,6 +247,8 @@ def test_a_u_net_of_other_sources_is_refused() -> None:
         built(node)
     with pytest.raises(RecipeError, match="leaves none to generate"):
         built(U_NET, features={**U_NET["features"], "from_bin": 32})
+    with pytest.raises(RecipeError, match="level_from: 16 lies not below from_bin, 16"):
+        built(U_NET, features={**U_NET["features"], "level_from": 16})
 
 
 @pytest.mark.parametrize("key", ["rolloff_source", "rolloff_target"])
