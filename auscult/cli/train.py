@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from auscult.diagnose.preflight import Preflight
     from auscult.train.loop import Ending, Trainer
+    from auscult.train.run import RunFolder
     from auscult.train.setup import RunPlan
 
 
@@ -39,6 +40,9 @@ def train(
         int | None,
         typer.Option(min=1, help="Go back to the save of this step; what was done after it is set aside."),
     ] = None,
+    stop_after: Annotated[
+        int | None, typer.Option(min=1, help="Save and stop after this step; the same command without it goes on.")
+    ] = None,
     track: Annotated[
         list[str] | None, typer.Option("--track", help="csv, tensorboard or wandb, beside the history. Repeatable.")
     ] = None,
@@ -59,13 +63,11 @@ def train(
         auscult train my.yaml --set training.steps=2000 --set optimiser.lr=3e-4
     """
     from auscult import recipe as recipes
-    from auscult.diagnose.preflight import record
     from auscult.errors import TrainingError, need
 
     need("torch", "training")
     need("accelerate", "training")
     from auscult.restore.models import pick_device
-    from auscult.train.loop import Trainer
     from auscult.train.run import RunFolder
     from auscult.train.settings import Options
     from auscult.train.setup import plan_run
@@ -79,10 +81,20 @@ def train(
     raw = recipes.read(recipe, settings or ())
     if init_from is not None and resume_from is not None:
         raise TrainingError("--init-from starts a new run, --resume-from goes back in an old one; give one of them")
-    options = Options(workers, save_every, log_every, device, tuple(track or ()), keep_newest, keep_states, resume_from)
+    options = Options(
+        workers, save_every, log_every, device, tuple(track or ()), keep_newest, keep_states, resume_from, stop_after
+    )
     plan = plan_run(raw, options, data, init_from)
     run = RunFolder(runs / plan.folder_name)
-    looked = _preflight(raw, plan, run.path, force)
+    if _trained(plan, run, _preflight(raw, plan, run.path, force), force).reason == "stopped":
+        raise typer.Exit(130)
+
+
+def _trained(plan: RunPlan, run: RunFolder, looked: Preflight | None, force: bool) -> Ending:
+    """Train, and say how it began and ended."""
+    from auscult.diagnose.preflight import record
+    from auscult.train.loop import Trainer
+
     try:
         with _Lines(plan) as lines:
             trainer = Trainer(plan, run, lines.row)
@@ -95,8 +107,7 @@ def train(
         run.close()
     if trainer.accelerator.is_main_process:
         typer.echo(_closing(ending, run.path))
-    if ending.reason == "stopped":
-        raise typer.Exit(130)
+    return ending
 
 
 def _preflight(raw: Mapping[str, Any], plan: RunPlan, run: Path, force: bool) -> Preflight | None:
@@ -151,8 +162,11 @@ class _Lines:
 
 
 def _opening(plan: RunPlan, run: Path, trainer: Trainer) -> str:
+    from auscult.methods.chains import chains_of
+
     step, left_out = trainer.state.step, plan.data.unreadable()
     lines = [f"{run}: {'resuming at step ' + str(step) if step else 'new run'}, {plan.training.steps} steps"]
+    lines += chains_of(trainer.method.nets().values())
     if trainer.set_aside is not None:
         lines.append(f"WENT BACK to step {step}: all that was done after it now lies in {trainer.set_aside}")
     if left_out:
@@ -166,6 +180,11 @@ def _opening(plan: RunPlan, run: Path, trainer: Trainer) -> str:
 
 
 def _closing(ending: Ending, run: Path) -> str:
-    words = {"finished": "finished", "stopped": "stopped and saved", "early": "ended early, no new best"}[ending.reason]
+    words = {
+        "finished": "finished",
+        "stopped": "stopped and saved",
+        "paused": "saved and stopped as asked",
+        "early": "ended early, no new best",
+    }[ending.reason]
     best = f"; best validation at step {ending.best[0]}" if ending.best else ""
     return f"{words} at step {ending.step}{best}. Restore with:  auscult enhance my.wav --model {run}"

@@ -135,7 +135,8 @@ class Loader:
                     queue.append([pool.submit(_collate_held, p) for p in ahead])
                 yield [future.result() for future in queue.popleft()]
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Waiting costs nothing once all was fetched; pools that still shut down as Python ends print tracebacks.
+            pool.shutdown(wait=not queue, cancel_futures=True)
 
 
 _held: tuple[PairSource, Key] | None = None

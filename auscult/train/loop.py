@@ -42,7 +42,7 @@ HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended: ``finished``, ``stopped`` by a signal, or ``early`` without a new best."""
+    """How a run ended: ``finished``, ``stopped`` by a signal, ``paused`` as asked, or ``early`` without a new best."""
 
     reason: str
     step: int
@@ -95,15 +95,17 @@ class Trainer:
     def fit(self) -> Ending:
         """Train to the last step, a signal, or the end of patience."""
         plan, state = self.plan, self.state
-        if self._out_of_patience():
-            return Ending("early", state.step, state.best)
-        pairs = held_out(plan.validation, self.key.child("validation")) if plan.validation else []
+        if ended := self._ended():
+            return Ending(ended, state.step, state.best)
+        pairs = list(held_out(plan.validation, self.key.child("validation")).values()) if plan.validation else []
         loader = Loader(plan.data, self.key.child("data"), self.share, plan.options.workers)
         with ExitStack() as stack:
             stack.enter_context(self._signals())
             main = self.accelerator.is_main_process
             tracker = stack.enter_context(Tracker(plan.options.trackers if main else (), self.run.path, state.step))
             steps = stack.enter_context(closing(loader.steps(state.step, plan.training.steps)))
+            if main and state.step:
+                self.run.log({"kind": "start", "step": state.step})
             self.tally.start()
             while state.step < plan.training.steps:
                 self.learn(self._next(steps))
@@ -115,7 +117,7 @@ class Trainer:
                 if plan.validation and (state.step % plan.validation.every == 0 or last):
                     with self.tally.paused():
                         outcome = self._validate(pairs, tracker)
-                ended = "stopped" if self._stopped() else "early" if self._out_of_patience() else ""
+                ended = "" if last else self._ended()
                 if outcome or last or ended or state.step % plan.options.save_every == 0:
                     with self.tally.paused():
                         self._save(outcome)
@@ -259,6 +261,15 @@ class Trainer:
         save = newest_save(self.run.checkpoints)
         if self.accelerator.is_main_process and (save is None or step_of(save) < self.state.step):
             self._write(None)
+
+    def _ended(self) -> str:
+        """Why the run ends before its last step; empty where it goes on."""
+        pause = self.plan.options.stop_after
+        if self._stopped():
+            return "stopped"
+        if self._out_of_patience():
+            return "early"
+        return "paused" if pause is not None and pause <= self.state.step < self.plan.training.steps else ""
 
     def _stopped(self) -> bool:
         """Whether any process was asked to stop."""

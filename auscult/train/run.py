@@ -4,7 +4,7 @@ runs/<recipe>-<8 hex>/
     recipe.yaml          the resolved recipe, every default in view
     environment.json     versions, device, data: one entry for every start or resume
     preflight.json       what was seen of data and loss before step 0 (written by the command)
-    history.jsonl        one row a logged step, one a validation
+    history.jsonl        one row a logged step, one a validation, one a resume
     checkpoints/         step-*.safetensors (nets and averages), step-*.optimiser.safetensors beside the newest
     samples/             a few validation items: N-noisy, N-clean, N-restored, and N-step-* of every validation;
                          extremes-*: the items that the last validation gained most and least on, with scores

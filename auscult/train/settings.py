@@ -138,7 +138,7 @@ class Options:
 
     The newest ``keep_newest`` checkpoints stay, beside the best. A run resumes from the newest, whose optimiser state
     lies beside it; with ``keep_states`` that of every other checkpoint stays too, so that the run can go back to any
-    of them: ``resume_from`` names the step.
+    of them: ``resume_from`` names the step. After step ``stop_after`` it is saved and left, to be resumed later.
     """
 
     workers: int = 1
@@ -149,3 +149,4 @@ class Options:
     keep_newest: int = 1
     keep_states: bool = False
     resume_from: int | None = None
+    stop_after: int | None = None

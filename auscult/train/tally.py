@@ -16,6 +16,7 @@ from torch import nn
 
 from auscult.data.pairs import PairBatch
 from auscult.losses.base import Loss
+from auscult.train.recurrence import Recurrence
 from auscult.train.shares import gradient_shares
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Tally:
     """What happened since the last logged row."""
 
     def __init__(self) -> None:
+        self._recurrence = Recurrence()
         self._clear()
 
     def _clear(self) -> None:
@@ -41,6 +43,7 @@ class Tally:
         self._shares: dict[str, dict[str, Any]] = {}
         self._audio_s = 0.0
         self._positions: list[int] = []
+        self._again = 0
 
     def start(self) -> None:
         """Learning begins now."""
@@ -59,6 +62,7 @@ class Tally:
         for batch in batches:
             self._skipped.update(batch.skipped)
             self._positions += batch.positions
+        self._again += self._recurrence.count(batches)
 
     def loss(self, turn: str, loss: Loss, weight: float) -> None:
         sums = self._parts.setdefault(turn, dict.fromkeys(loss.parts, 0.0))
@@ -108,6 +112,7 @@ class Tally:
             "step": state.step,
             "parameters": {name: fingerprint(net) for name, net in state.nets.items()},
             "positions": [min(self._positions), max(self._positions)],
+            "again": self._again,
             "skipped": dict(self._skipped),
             "notes": {turn: {name: fmean(v) for name, v in notes.items()} for turn, notes in self._notes.items()},
             "dropped": {turn: dict(causes) for turn, causes in self._dropped.items()},

@@ -90,6 +90,19 @@ def test_killed_and_resumed_equals_uninterrupted(
     assert [row["step"] for row in rows if row["kind"] == "validation"] == [3, 6]
 
 
+def test_stopped_where_asked_and_gone_on_with(whole: dict[str, torch.Tensor], corpus: Path, tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, recipe(SCORE, validation=VALIDATION))
+    command = arguments(path, corpus, tmp_path / "runs", "--save-every", "100")
+    stopped = auscult([*command, "--stop-after", "4"])
+    assert stopped.returncode == 0, stopped.stderr
+    assert "saved and stopped as asked at step 4" in stopped.stdout
+    again = auscult([*command, "--stop-after", "4"])
+    assert "saved and stopped as asked at step 4" in again.stdout, "there is nothing to learn up to step 4"
+    assert "finished at step 6" in auscult(command).stdout
+    after = final(tmp_path / "runs")
+    assert all(torch.equal(after[key], tensor) for key, tensor in whole.items())
+
+
 def endless(corpus: Path, tmp_path: Path, workers: int) -> subprocess.Popen[str]:
     """A run that goes on until it is stopped, in a process group of its own; returns once it learns."""
     path = write_recipe(tmp_path, recipe(training={"steps": 100_000, "batch": 2}))
