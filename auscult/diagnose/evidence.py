@@ -140,6 +140,8 @@ class Step:
     """Where the items were cut out of their recordings; empty where the loader does not say."""
     lengths: tuple[int, ...] = ()
     """Samples before padding; empty where the loader does not say."""
+    told: Mapping[str, Tensor] = field(default_factory=dict)
+    """What a net is told beside the noisy signal, by name; empty where nothing is, or the loader does not say."""
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from auscult.diagnose.case import Case, Given
 from auscult.diagnose.check import Check
 from auscult.diagnose.checks import checks
 from auscult.diagnose.clock import Clock
-from auscult.diagnose.evidence import Absent
+from auscult.diagnose.evidence import Absent, Need
 from auscult.diagnose.exhibits import with_files
 from auscult.diagnose.facts import Facts
 from auscult.diagnose.finding import Finding
@@ -18,6 +18,7 @@ from auscult.diagnose.ranking import Ranked, rank
 from auscult.errors import AuscultError
 
 DEFAULT_BUDGET_S = 300.0
+FAILED = "the check itself failed, please report it"
 
 
 @dataclass(frozen=True)
@@ -73,18 +74,22 @@ def examine_case(
     families: Sequence[str] | None = None,
     told: Callable[[Check], None] | None = None,
     most_cost_s: float = float("inf"),
+    evidence: Collection[Need] | None = None,
 ) -> Diagnosis:
     """Examine what a case holds, until its clock stands.
 
     Args:
         families: only checks of these, one family after the other; None: all, the cheap checks first.
         most_cost_s: checks that cost more are left out.
+        evidence: only checks that need some of this and nothing else; None: whatever they need.
     """
     started = time.monotonic()
     found: list[Finding] = []
     not_run: list[tuple[str, str]] = []
     ran: list[tuple[str, float]] = []
     chosen = [one for one in checks() if (families is None or one.family in families) and one.cost_s <= most_cost_s]
+    if evidence is not None:
+        chosen = [one for one in chosen if one.needs and set(one.needs) <= set(evidence)]
     turn = {family: place for place, family in enumerate(families or ())}
     for check in sorted(chosen, key=lambda one: (turn.get(one.family, 0), one.cost_s)):
         if reason := _reason_not_to(check, case):
@@ -93,18 +98,31 @@ def examine_case(
         if told is not None:
             told(check)
         begun = time.monotonic()
-        try:
-            answer = check.run(case)
-        except Absent as error:
-            not_run.append((check.id, error.why))
-            continue
-        except AuscultError as error:
-            not_run.append((check.id, str(error)))
+        answers = _answers(check, case)
+        if isinstance(answers, str):
+            not_run.append((check.id, answers))
             continue
         ran.append((check.id, time.monotonic() - begun))
-        answers = [answer] if isinstance(answer, Finding) else list(answer or ())
-        found += [replace(one, check=check.id) for one in answers]  # by the name that --list explains
+        found += answers
     return _diagnosis(case, found, not_run, ran, started)
+
+
+def _answers(check: Check, case: Case) -> list[Finding] | str:
+    """What a check found, by the name that ``--list`` explains; or why it could not be asked.
+
+    Checks run over anybody's material. What one of them stumbles over (a singular matrix, a table of another shape) is
+    told as its own failure: it costs neither the other answers nor a training that is about to begin.
+    """
+    try:
+        answer = check.run(case)
+    except Absent as error:
+        return error.why
+    except AuscultError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001  see above
+        return f"{FAILED}: {type(error).__name__}: {error}"
+    answers = [answer] if isinstance(answer, Finding) else list(answer or ())
+    return [replace(one, check=check.id) for one in answers]
 
 
 def _reason_not_to(check: Check, case: Case) -> str | None:

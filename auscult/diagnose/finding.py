@@ -69,3 +69,8 @@ class Finding:
     certain: bool = False
     remedy: Remedy | None = None
     exhibits: Sequence[Exhibit] = field(default=())
+
+
+def graded(value: float, fault: float, suspect: float) -> Verdict:
+    """By two thresholds of a number that is the worse the larger it is."""
+    return "fault" if value >= fault else "suspect" if value >= suspect else "healthy"

@@ -164,7 +164,7 @@ def test_noise_of_the_next_epoch(clean: Clip, pairs: list[Pair]) -> None:
 
 def test_padding_is_measured(pairs: list[Pair]) -> None:
     padded = [(np.pad(c[:8_000], (0, 32_000)), np.pad(n[:8_000], (0, 32_000))) for c, n in pairs]
-    assert _asked_of(SHORT, _items(padded)) == [("suspect", "short-items")]
+    assert _asked_of(SHORT, _items(padded)) == [("fault", "short-items")]
     assert _asked_of(SHORT, _items(pairs)) == []
 
 

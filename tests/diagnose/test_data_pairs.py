@@ -91,7 +91,7 @@ def test_what_does_not_fit_in_level_is_named(name: str, pairs: list[Pair], tmp_p
 def test_one_noise_for_all_is_seen(pairs: list[Pair], tmp_path: Path) -> None:
     one = pairs[0][1] - pairs[0][0]
     same = [(clean, clean + np.float32(0.1 + 0.1 * i) * one) for i, (clean, _) in enumerate(pairs)]
-    assert alarms(asked(REPEATED_NOISE, folder(tmp_path, same))) == [("suspect", "repeated-noise")]
+    assert alarms(asked(REPEATED_NOISE, folder(tmp_path, same))) == [("fault", "repeated-noise")]
 
 
 def _room(clean: ndarray, noisy: ndarray, i: int) -> Pair:

@@ -156,6 +156,67 @@ def test_losses_that_are_blind_to_phase_or_not_zero_at_the_target_are_healthy(lo
     assert ("loss-floor" in check_oracle(asked).causes) == (loss == "log_spectral")
 
 
+def items_averaged(estimate, clean):
+    return (estimate.mean(0) - clean.mean(0)).square().mean()
+
+
+def overlapping(factor):
+    """Two terms that have an eighth of the samples in common: a cosine of 0.22 in stationary noise."""
+
+    def loss(estimate, clean):
+        error = (estimate - clean).square()
+        part = 9 * error.shape[-1] // 16
+        return {"first": factor * error[:, :part].sum(), "last": error[:, -part:].sum()}
+
+    return loss
+
+
+balanced, overweight = overlapping(1.0), overlapping(1e3)
+
+
+def one_for_the_log(estimate, clean):
+    found = balanced(estimate, clean)
+    return {**found, "last": found["last"].detach() + 0.0 * estimate.sum()}
+
+
+def one_of_two_negated(estimate, clean):
+    spectra = [torch.stft(x, 512, window=torch.hann_window(512), return_complex=True) for x in (estimate, clean)]
+    magnitudes = [z.abs().clamp_min(1e-4) ** 0.3 for z in spectra]
+    ratio = (estimate - clean).square().sum(-1) / clean.square().sum(-1).clamp_min(1e-6)
+    return {"ratio": -ratio.mean(), "magnitude": (magnitudes[0] - magnitudes[1]).square().mean()}
+
+
+def test_a_loss_that_does_not_tell_items_apart_is_at_fault():
+    found = check_oracle(case(loss=f"{HERE}:items_averaged"))
+    assert (found.verdict, found.causes) == ("fault", ("target-misaligned", "loss-floor"))
+    assert "averaged" in found.says
+
+
+def each_in_its_own_gain_averaged(estimate, clean):
+    gains = torch.arange(1.0, len(clean) + 1)[:, None]
+    return ((gains * estimate).mean(0) - (gains * clean).mean(0)).square().mean()
+
+
+def test_items_are_not_told_apart_whatever_their_gains():
+    found = check_oracle(case(loss=f"{HERE}:each_in_its_own_gain_averaged"))
+    assert (found.verdict, found.causes[0]) == ("fault", "target-misaligned")
+    assert "the gradients of all" in found.says
+
+
+def test_a_negated_term_is_named_for_what_it_is_not_for_what_it_does_to_the_whole():
+    found = check_oracle(case(loss=f"{HERE}:one_of_two_negated"))
+    assert (found.verdict, found.causes) == ("fault", ("loss-sign",))
+    assert "the term ratio" in found.says
+
+
+def test_terms_that_are_overweight_or_cut_off_are_suspected_and_balanced_ones_are_not():
+    assert check_terms(case(loss=f"{HERE}:balanced")).verdict == "healthy"
+    heavy = check_terms(case(loss=f"{HERE}:overweight"))
+    assert (heavy.verdict, heavy.causes, "term first has" in heavy.says) == ("suspect", ("term-dominates",), True)
+    cut = check_terms(case(loss=f"{HERE}:one_for_the_log"))
+    assert (cut.verdict, cut.causes, "last" in cut.says) == ("suspect", ("loss-ignores-estimate",), True)
+
+
 def test_terms_that_pull_apart_and_a_term_that_drowns_the_rest_are_suspected():
     apart = check_terms(case(loss=f"{HERE}:pulled_apart"))
     assert (apart.verdict, apart.causes[0]) == ("suspect", "contradictory-terms")

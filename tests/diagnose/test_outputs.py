@@ -10,15 +10,15 @@ from scipy.signal import istft, resample_poly, stft
 
 from auscult.audio.clip import Clip, probe
 from auscult.diagnose.case import Case, Given
-from auscult.diagnose.checks import evaluation, output_place, output_spectra, rescoring
+from auscult.diagnose.checks import evaluation, output_place, output_seams, output_spectra, rescoring
 from auscult.diagnose.clock import Clock
 from auscult.diagnose.evidence import FilePair, Files
 from auscult.diagnose.finding import Finding
 from auscult.diagnose.measure.agreement import level_off_db
 
 CHECKS = (
-    evaluation.PAIRS, evaluation.SOUND, output_place.PLACE, output_spectra.SEAMS, output_spectra.SPLICE,
-    output_spectra.BAND,
+    evaluation.PAIRS, evaluation.SOUND, output_place.PLACE, output_seams.SEAMS, output_seams.RIPPLE,
+    output_spectra.SPLICE, output_spectra.BAND,
 )  # fmt: skip
 ITEMS, HZ = 6, 16_000
 Waves = dict[str, np.ndarray]
@@ -100,6 +100,18 @@ def spliced(wave: np.ndarray) -> np.ndarray:
     return np.fft.irfft(low * (hz < 2_900) + high * (hz > 3_400), wave.size).astype(np.float32)
 
 
+def whistling(wave: np.ndarray) -> np.ndarray:
+    """With a line at 3 kHz, 20 dB below the signal."""
+    level = 0.1 * np.sqrt(2 * np.mean(wave**2))
+    return (wave + level * np.sin(2 * np.pi * 3_000 * np.arange(wave.size) / HZ)).astype(np.float32)
+
+
+def rippled(wave: np.ndarray) -> np.ndarray:
+    """Analysed with Hann's window and put together with Hann's again, at half overlap, without dividing by its sum."""
+    ripple = np.sin(np.pi * np.arange(wave.size) / 256) ** 2
+    return (wave * (ripple**2 + (1 - ripple) ** 2) / 0.75).astype(np.float32)
+
+
 def each(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Waves], Waves]:
     return lambda waves: {name: change(wave) for name, wave in waves.items()}
 
@@ -123,7 +135,9 @@ FAULTS: dict[str, tuple[Callable[[Waves], Waves], tuple[str, str]]] = {
     "NaN": (each(lambda w: np.where(np.arange(w.size) == 900, np.nan, w)), ("fault", "output-silent")),
     "clipped": (each(lambda w: np.clip(w, -0.3 * np.abs(w).max(), 0.3 * np.abs(w).max())), ("fault", "output-clipped")),
     "chunks that do not join": (each(seamed), ("fault", "chunk-seams")),
+    "windows that do not add up": (each(rippled), ("fault", "chunk-seams")),
     "a splice": (each(spliced), ("fault", "splice-line")),
+    "a line": (each(whistling), ("fault", "splice-line")),
     "through 6 kHz": (each(lambda w: resample_poly(resample_poly(w, 3, 8), 8, 3)[: w.size]),
                       ("suspect", "rate-mismatch-evaluation")),
 }  # fmt: skip

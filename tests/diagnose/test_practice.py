@@ -45,7 +45,8 @@ def totals(practice, step, estimate) -> float:
     return sum(float(part) for name, part in parts.items() if name != "adversarial")
 
 
-@pytest.mark.parametrize("recipe", ["gtcrn", "cmgan-small", "noise-small", "sb-pesq-small", "tfgridnet-dns", "mpsenet"])
+@pytest.mark.parametrize("recipe", ["gtcrn", "cmgan-small", "noise-small", "sb-pesq-small", "tfgridnet-dns", "mpsenet",
+                                    "flow-stft-small"])  # fmt: skip
 def test_the_perfect_estimate_has_no_loss_in_any_kind_of_recipe(recipe):
     practice = case(recipe=recipe).practice
     (step,) = practice.steps(1)

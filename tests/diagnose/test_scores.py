@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from auscult.diagnose.case import Case, Given
-from auscult.diagnose.checks import score_values, scores
+from auscult.diagnose.checks import score_rows, score_values, scores
 from auscult.diagnose.clock import Clock
 from auscult.diagnose.finding import Finding
 from auscult.diagnose.gather.columns import meanings
@@ -16,7 +16,9 @@ from auscult.errors import DataError
 from auscult.evaluate.rows import Evaluation, Item, MetricFacts, Row
 from auscult.evaluate.store import Store
 
-CHECKS = (scores.NULL_LAW, scores.POWER, score_values.RANGE, score_values.REPEATS, score_values.ANCHOR)
+CHECKS = (
+    scores.NULL_LAW, scores.POWER, score_values.RANGE, score_values.REPEATS, score_values.ANCHOR, score_rows.ROWS,
+)  # fmt: skip
 
 
 def table(folder: Path, columns: dict[str, object], name: str = "scores.csv") -> Path:
@@ -127,6 +129,42 @@ def test_outputs_of_other_items_beside_a_sound_input(tmp_path):
     found = findings(table(tmp_path, columns))
     assert ("null-scores", "fault", "wrong-file-pairs") in alarms(found)
     assert any(one.verdict == "healthy" and "unrelated-pairs" in one.causes for one in found)
+
+
+def rated(rng: np.random.Generator, items: int, loose: float = 1.0) -> dict[str, object]:
+    """Three metrics of inputs that agree on what is hard, and of outputs that follow them more or less loosely."""
+    snr = rng.uniform(0, 15, items)
+    columns: dict[str, object] = {"file": names(items)}
+    for metric, scale, low in (("pesq", 0.08, 1.3), ("estoi", 0.03, 0.4), ("si_sdr", 1.0, 0.0)):
+        columns[f"{metric}_noisy"] = low + scale * (snr + 1.0 * rng.standard_normal(items))
+        columns[f"{metric}_enhanced"] = low + scale * (0.6 * snr + 5 + loose * rng.standard_normal(items))
+    return columns
+
+
+@pytest.mark.parametrize(("items", "together", "verdict"), [(24, False, "suspect"), (60, False, "fault"),
+                                                            (60, True, "suspect")])  # fmt: skip
+def test_rows_that_hold_the_scores_of_other_items_are_seen(tmp_path, items, together, verdict):
+    rng = np.random.default_rng(items)
+    columns = rated(rng, items)
+    turn = rng.permutation(items)
+    for name in [name for name in columns if name.endswith("_enhanced")]:
+        columns[name] = columns[name][turn if together else rng.permutation(items)]
+    assert ("score-rows", verdict, "wrong-file-pairs") in alarms(findings(table(tmp_path, columns)))
+
+
+@pytest.mark.parametrize("loose", [0.5, 2.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_whose_outputs_follow_their_inputs_are_left_alone(tmp_path, loose, seed):
+    found = findings(table(tmp_path, rated(np.random.default_rng(seed), 24, loose)))
+    assert next(one for one in found if one.check == "score-rows").verdict == "healthy"
+    assert not [one for one in alarms(found) if one[0] == "score-rows"]
+
+
+def test_outputs_that_rank_by_themselves_are_no_proof_where_inputs_do_not_differ(tmp_path):
+    columns = rated(np.random.default_rng(0), 40)
+    for metric in ("pesq", "estoi", "si_sdr"):
+        columns[f"{metric}_noisy"] = np.random.default_rng(len(metric)).uniform(1.1, 1.2, 40)
+    assert "score-rows" not in {one.check for one in findings(table(tmp_path, columns))}
 
 
 def test_a_few_pairs_that_do_not_belong_together_are_named(tmp_path):

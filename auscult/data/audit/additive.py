@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Complex64, Float32
 from numpy import ndarray
 
 from auscult.units import to_db
@@ -47,7 +47,7 @@ class Additive:
 
 def additive(reference: Float32[ndarray, " T"], other: Float32[ndarray, " T"], rate_hz: int) -> Additive | None:
     """Fit the additive model; None of silence or less than eight frames."""
-    x, y = (_frames(wave, rate_hz) for wave in (reference, other))
+    x, y = (spectra(wave, rate_hz) for wave in (reference, other))
     if len(x) < 8 or min(float(np.abs(x).max()), float(np.abs(y).max())) < 1e-6:
         return None
     gain, error = _gain_by_moments(x, y)
@@ -74,7 +74,7 @@ def aligned(
     return a[:size], b[:size]
 
 
-def _frames(wave: Float32[ndarray, " T"], rate_hz: int) -> ndarray:
+def spectra(wave: Float32[ndarray, " T"], rate_hz: int) -> Complex64[ndarray, "N F"]:
     """Spectra of frames of 32 ms, half overlapped, without what lies below 60 Hz (offsets, rumble)."""
     from scipy.fft import rfft
 
@@ -82,9 +82,9 @@ def _frames(wave: Float32[ndarray, " T"], rate_hz: int) -> ndarray:
     if wave.size < size:
         return np.zeros((0, size // 2 + 1), np.complex64)
     window = np.hanning(size).astype(np.float32)
-    spectra = rfft(np.lib.stride_tricks.sliding_window_view(wave, size)[:: size // 2] * window)
-    spectra[:, : round(_ABOVE_HZ * _WINDOW_S) + 1] = 0.0
-    return spectra
+    found = rfft(np.lib.stride_tricks.sliding_window_view(wave, size)[:: size // 2] * window)
+    found[:, : round(_ABOVE_HZ * _WINDOW_S) + 1] = 0.0
+    return found
 
 
 def _gain_by_moments(x: ndarray, y: ndarray) -> tuple[float, float]:

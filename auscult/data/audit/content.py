@@ -7,7 +7,7 @@ gives the same measurements another meaning; the one under which they look like 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
 
@@ -63,6 +63,8 @@ class Content:
     nearest: float
     pitch_hz: float
     items: int
+    distances: Mapping[float, float]
+    """By factor."""
 
 
 def heard(wave: Float32[ndarray, " T"], rate_hz: int) -> Heard | None:
@@ -89,7 +91,7 @@ def content(recordings: Sequence[Heard], rate_hz: int) -> Content | None:
     pitches = np.array([one.pitch_hz for one in recordings])
     voiced = pitches[np.isfinite(pitches)]
     pitch_hz = float(np.median(voiced)) if voiced.size else float("nan")
-    return Content(best, distances[1.0], distances[best], pitch_hz, len(recordings))
+    return Content(best, distances[1.0], distances[best], pitch_hz, len(recordings), distances)
 
 
 def features(recordings: Sequence[Heard], factor: float) -> ndarray:

@@ -167,7 +167,7 @@ class Drift:
     error_ppm: float
     windows: int
     explained: float
-    """Share of the lags' variance that the line explains."""
+    """Share of these lags' variance that the line explains."""
     start_samples: float
 
 
@@ -254,6 +254,6 @@ def _line(at_s: ndarray, lags: ndarray, rate_hz: int) -> Drift:
     kept = np.abs(residual) <= 4 * max(float(np.median(np.abs(residual))), 0.25)
     spread_s = float(np.sum((at_s[kept] - at_s[kept].mean()) ** 2))
     error = sqrt(float(np.mean(residual[kept] ** 2)) / max(spread_s, 1e-9))
-    explained = 1 - float(residual.var() / max(float(lags.var()), 1e-12))
+    explained = 1 - float(residual[kept].var() / max(float(lags[kept].var()), 1e-12))
     to_ppm = 1e6 / rate_hz
     return Drift(slope * to_ppm, error * to_ppm, int(kept.sum()), explained, start)

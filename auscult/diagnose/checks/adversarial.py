@@ -27,6 +27,8 @@ UNRELATED, WEAK = 0.3, 0.5
 OFF_CLEAN, OPTIMISTIC = 0.1, 0.25
 WEAKEST, STRONGEST = 1e-3, 0.97
 ALIKE = 1e-6
+FEWEST_RATINGS, UNMOVED = 4, 0.02
+"""Ratings of clean speech by discriminators that learn move by 0.1 and more on their way to 1."""
 LABEL = re.compile(r"utterance|label|finite|metric|pesq|worker|short", re.IGNORECASE)
 """Causes of dropped items that are a label's."""
 
@@ -133,6 +135,30 @@ def check_calibration(case: Case) -> Finding | None:
     return Finding("calibration", "healthy", causes, words, numbers)
 
 
+def check_idle(case: Case) -> Finding | None:
+    """Whether the discriminator changes its mind at all: its rating of the same clean speech over the validations."""
+    curves = case.curves.curves
+    ratings, losses = _finite(curves.get("calibration.of_clean")), _finite(curves.get("discriminator.loss"))
+    if ratings.size < FEWEST_RATINGS or losses.size < FEWEST_ROWS:
+        return None
+    moved = float(np.ptp(ratings))
+    numbers = [
+        Measured("range of the rating of the same clean speech", moved, "", f"above {UNMOVED:g} until it is 1"),
+        Measured("discriminator's loss at first", float(np.median(losses[:5]))),
+        Measured("at the end", float(np.median(losses[-5:]))),
+    ]
+    words = (
+        f"the discriminator rates the same clean speech {ratings[0]:.3f} at first and {ratings[-1]:.3f} after "
+        f"{ratings.size} validations (range {moved:.2g})"
+    )
+    if moved < UNMOVED and abs(float(ratings[-1]) - 1) > OFF_CLEAN:
+        causes = ("discriminator-uncalibrated", "frozen-module", "rate-too-low")
+        return Finding("discriminator-idle", "fault", causes, f"{words}: it does not learn", numbers)
+    if moved > 2 * UNMOVED:
+        return Finding("discriminator-idle", "healthy", ("discriminator-collapsed",), f"{words}: it learns", numbers)
+    return None
+
+
 def check_weight(case: Case) -> Finding | None:
     """The adversarial term's share of the gradient at the estimate, over the second half of the run."""
     curves = case.curves.curves
@@ -199,6 +225,17 @@ CALIBRATION = Check(
     f"restorations {OPTIMISTIC:g} above their labels. Healthy: 0.73 to 0.88, 0.99 to 1.00, below 0.13.",
     "Fu et al. 2019 (MetricGAN); docs/systems/cmgan.md",
     check_calibration,
+)
+IDLE = Check(
+    "discriminator-idle",
+    "adversarial",
+    "Does the discriminator learn at all?",
+    ("curves",),
+    0.1,
+    f"fault where its rating of the same clean speech, which should become 1, stays within {UNMOVED:g} over at least "
+    f"{FEWEST_RATINGS} validations and {OFF_CLEAN:g} off 1. Healthy: moves by 0.35 in 60 steps.",
+    "Fu et al. 2019 (MetricGAN); docs/systems/cmgan.md",
+    check_idle,
 )
 GAN_WEIGHT = Check(
     "gan-weight",

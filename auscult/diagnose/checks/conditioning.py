@@ -38,18 +38,29 @@ def check_condition(case: Case) -> Sequence[Finding]:
     Raises:
         Absent: no data were given. DataError, RecipeError: the data give no references.
     """
+    if case.model.section.get("conditioning") is None:
+        return []
+    clock = Clock.lasting(min(BUDGET_S, case.clock.left))
+    subject, items = items_of(case, ITEMS)
+    return judged(examined(subject, items, case.key.child("condition"), clock))
+
+
+def items_of(case: Case, count: int) -> tuple[Subject, Items]:
+    """The conditioned model of a case, and items of its data with references.
+
+    Raises:
+        Absent: no data were given. CheckpointError: the model has no noise condition. DataError, RecipeError: the data
+        give no references.
+    """
     from auscult.diagnose.condition.items import draw
     from auscult.diagnose.condition.recordings import Recordings, run_of, section_of
     from auscult.diagnose.condition.subject import open_subject
 
-    if case.model.section.get("conditioning") is None:
-        return []
-    path, given, key = case.model.path, case.given, case.key.child("condition")
-    clock = Clock.lasting(min(BUDGET_S, case.clock.left))
+    path, given = case.model.path, case.given
     section = section_of(run_of(path), given.recipe, (), given.trust)
     subject = open_subject(path, given.device, given.trust)
-    items = draw(Recordings.of(section.content, _root(case)), subject.method.normalise, ITEMS, key)
-    return judged(examined(subject, items, key, clock))
+    recordings = Recordings.of(section.content, _root(case))
+    return subject, draw(recordings, subject.method.normalise, count, case.key.child("condition"))
 
 
 def judged(of: Examination) -> list[Finding]:

@@ -10,7 +10,7 @@ from auscult.data.audit.levels import Levels, levels
 from auscult.diagnose.case import Case
 from auscult.diagnose.check import Check
 from auscult.diagnose.evidence import FilePair
-from auscult.diagnose.finding import Exhibit, Finding, Measured
+from auscult.diagnose.finding import Exhibit, Finding, Measured, Verdict, graded
 from auscult.diagnose.gather.files import sample
 from auscult.diagnose.gather.items import stretch
 from auscult.errors import AudioError
@@ -18,6 +18,10 @@ from auscult.errors import AudioError
 ID, PADDING = "data-levels", "data-padding"
 Named = tuple[str, Levels]
 _OFFSET = 0.1
+_OFFSET_FAULT = 0.8
+"""Share of the noisy recordings with an offset of one sign from which no chance draws it."""
+_SILENT = 0.08
+"""No healthy recording is silent; of three a share of 0.08 is no slip of a single file."""
 FAR_DB = 40.0
 """A recording so far below the median of its kind is silent, however quiet the others are."""
 _MOST_FILES, _SECONDS = 60, 5.0
@@ -63,8 +67,8 @@ def _finite(sides: dict[str, list[Named]]) -> Finding:
     says = f"{len(bad)} of {len(everything)} recordings hold NaN or infinity"
     measured = (Measured("recordings with NaN or infinity", len(bad), "", "0"),)
     exhibits = [Exhibit(name, f"{count} samples") for name, count in sorted(bad, key=lambda row: -row[1])[:5]]
-    verdict, certain = ("fault", True) if bad else ("healthy", False)
-    return Finding(ID, verdict, ("not-finite-data",), says, measured, certain, exhibits=exhibits)  # type: ignore[arg-type]
+    verdict: Verdict = "fault" if bad else "healthy"
+    return Finding(ID, verdict, ("not-finite-data",), says, measured, bool(bad), exhibits=exhibits)
 
 
 def _clipping(clean: Sequence[Named]) -> Finding:
@@ -90,7 +94,8 @@ def _offset(sides: dict[str, list[Named]]) -> Finding:
     signs = np.sign([one.dc for _, one in sides["noisy"] if abs(one.dc) > _OFFSET])
     systematic = signs.size > 0 and abs(float(signs.mean())) > 0.9  # drawn offsets have either sign
     if shares[0] < 0.05 and shares[1] >= 0.5 and systematic:
-        return Finding(ID, "suspect", ("dc-offset",), says, measured, exhibits=exhibits)
+        verdict: Verdict = "fault" if shares[1] >= _OFFSET_FAULT and signs.size >= 8 else "suspect"
+        return Finding(ID, verdict, ("dc-offset",), says, measured, exhibits=exhibits)
     return _graded(("dc-offset",), shares[0], 0.3, 0.05, says, measured, exhibits)
 
 
@@ -101,15 +106,15 @@ def _silence(clean: Sequence[Named]) -> Finding:
     says = f"{len(silent)} of {len(clean)} clean recordings are silent"
     measured = (Measured("share of silent clean recordings", share, "", "below 0.05"),)
     exhibits = [Exhibit(name, f"{db:.0f} dB re full scale") for db, name in sorted(silent)[:5]]
-    return _graded(("silent-items",), share, 0.2, 0.05, says, measured, exhibits)
+    certain = _SILENT if len(silent) >= 3 else 0.2
+    return _graded(("silent-items",), share, certain, 0.05, says, measured, exhibits)
 
 
 def _graded(
     causes: tuple[str, ...], share: float, fault: float, suspect: float, says: str,
     measured: Sequence[Measured], exhibits: Sequence[Exhibit],
 ) -> Finding:  # fmt: skip
-    verdict = "fault" if share >= fault else "suspect" if share >= suspect else "healthy"
-    return Finding(ID, verdict, causes, says, measured, exhibits=exhibits)  # type: ignore[arg-type]
+    return Finding(ID, graded(share, fault, suspect), causes, says, measured, exhibits=exhibits)
 
 
 def padding(case: Case) -> Finding | None:
@@ -125,8 +130,7 @@ def padding(case: Case) -> Finding | None:
     measured = (Measured("share of padding", share, "", "below 0.4"),)
     worst = np.argsort(-shares)[:5]
     exhibits = [Exhibit(items[i].name, f"{shares[i]:.0%} padding") for i in worst if shares[i] > 0.5]
-    verdict = "suspect" if share > 0.4 else "healthy"
-    return Finding(PADDING, verdict, ("short-items",), says, measured, exhibits=exhibits)  # type: ignore[arg-type]
+    return Finding(PADDING, graded(share, 0.75, 0.4), ("short-items",), says, measured, exhibits=exhibits)
 
 
 def _sounding(clean: np.ndarray, length: int | None) -> int:
@@ -142,10 +146,11 @@ LEVELS = Check(
     (),
     2.0,
     "fault: any NaN; 20 % of clean recordings with 0.05 % of the samples in runs at their extreme, "
-    "20 % silent, 30 % with "
-    "an offset above 0.1 of the RMS; suspect from 5 % (900 real recordings: none clipped so, none "
+    "8 % (three at least) silent, "
+    "30 % with an offset above 0.1 of the RMS; suspect from 5 % (900 real recordings: none clipped so, none "
     "silent, offsets below "
-    "0.002). Noisy may be clipped or offset by design, so it is a suspicion there, and from half of them on",
+    "0.002). Noisy may be clipped or offset by design, so an offset is a suspicion there, from half of them on, and a "
+    "fault where four of five have it with one sign",
     "Definitions: runs at a recording's extreme, offset over RMS, digital zeros",
     run,
 )
@@ -155,7 +160,7 @@ SHORT = Check(
     "Are clips long enough for the crop?",
     ("items",),
     0.5,
-    "suspect: more than 40 % of the samples of items are padding",
+    "suspect: 40 % of the samples of items are padding or more, fault: 75 %",
     "Definition: zeros over samples of an item",
     padding,
 )

@@ -12,14 +12,14 @@ from auscult.degrade.noise import sounding_power
 from auscult.diagnose.case import Case
 from auscult.diagnose.check import Check
 from auscult.diagnose.evidence import HeardItem
-from auscult.diagnose.finding import Exhibit, Finding, Measured, Remedy, Verdict
+from auscult.diagnose.finding import Exhibit, Finding, Measured, Remedy, Verdict, graded
 from auscult.units import to_db
 
 SNR, REPEATED = "data-snr", "data-repeated-noise"
 _FOLLOWS = 0.3
 """Correlation of a mixture's noise with its speech: of 799 real ones of 0.5 s the largest is 0.20."""
 _SLACK_DB, _FAULT_SHARE = 2.0, 0.3
-_SAME = 0.98
+_SAME, _ALL_SAME = 0.98, 0.8
 _COMPARED_S = 2.0
 
 
@@ -61,12 +61,11 @@ def realised(case: Case) -> Finding | None:
         f"{share:.0%} of {len(rows)} items miss the SNR that was asked for by more than {_SLACK_DB:g} dB under every "
         f"definition (median miss {middle:+.1f} dB; 90 % have {low:.1f} to {high:.1f} dB)"
     )
-    verdict = "fault" if share >= _FAULT_SHARE else "suspect" if share >= 0.15 else "healthy"
     worst = sorted(rows, key=lambda row: -abs(row[0]))[:5]
     exhibits = [
         Exhibit(name, f"{db:.1f} dB, off by {miss:+.1f} dB") for miss, db, name in worst if abs(miss) > _SLACK_DB
     ]
-    return Finding(SNR, verdict, ("snr-off",), says, numbers, exhibits=exhibits)  # type: ignore[arg-type]
+    return Finding(SNR, graded(share, _FAULT_SHARE, 0.15), ("snr-off",), says, numbers, exhibits=exhibits)
 
 
 def _is_sum(item: HeardItem) -> bool:
@@ -103,7 +102,7 @@ def repeated(case: Case) -> Finding | None:
     says = f"{len(twins)} of {len(first)} items have a noise that another item has too, sample by sample"
     if share >= 0.3:
         remedy = Remedy("seed by epoch, worker and item (worker_init_fn, set_epoch)")
-        verdict: Verdict = "fault" if items.through_loader and share >= 0.5 else "suspect"
+        verdict: Verdict = "fault" if share >= (0.5 if items.through_loader else _ALL_SAME) else "suspect"
         return Finding(REPEATED, verdict, ("repeated-noise",), says, numbers, remedy=remedy, exhibits=exhibits)
     return Finding(REPEATED, "healthy", ("repeated-noise",), says, numbers)
 
@@ -159,8 +158,8 @@ REPEATED_NOISE = Check(
     ("items",),
     1.0,
     "fault: half of the items of a loader share their noise with another (correlation at lag 0 above "
-    "0.98), or, mixed on "
-    "the fly, have it again in the next epoch; suspect from 30 %",
+    "0.98), four of five of a folder, or, "
+    "mixed on the fly, have it again in the next epoch; suspect from 30 %",
     "Workers that share a NumPy seed: PyTorch documentation, randomness in loaders",
     repeated,
 )

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
+from auscult.audio.info import Info
 from auscult.audio.resample import resample
 from auscult.data.audit.relation import RELATED, relation
 from auscult.diagnose.case import Case
 from auscult.diagnose.evidence import FilePair, HeardItem
 from auscult.diagnose.gather.files import sample
-from auscult.diagnose.gather.items import excerpt
+from auscult.diagnose.gather.items import excerpt, stretch
+from auscult.errors import AudioError
 
 RATIOS = ((3, 1), (2, 1), (3, 2), (441, 160), (441, 320), (160, 147), (1, 3), (1, 2), (2, 3), (160, 441), (320, 441),
           (147, 160), (1001, 1000), (1000, 1001))  # fmt: skip
 """Rates that are mistaken for each other; 1001 to 1000 is that of film and video."""
 _OFFSETS = (1, -1, 2, -2)
+_WHOLE_S = 20.0
 
 
 def _pairs(case: Case) -> list[FilePair]:
@@ -35,7 +40,7 @@ def files_relate(case: Case, most: int = 8) -> tuple[int, int] | None:
 def better_partners(case: Case, names: Sequence[str]) -> tuple[int, int, int] | None:
     """The place in the list, relative to its own, where most of these items' noisy files are; None where nowhere."""
     pairs = _pairs(case)
-    place = {pair.name: i for i, pair in enumerate(pairs)}
+    place = _places(pairs)
     looked = [place[name] for name in names if name in place]
     hits = Counter(
         offset
@@ -47,6 +52,41 @@ def better_partners(case: Case, names: Sequence[str]) -> tuple[int, int, int] | 
         return None
     offset, count = hits.most_common(1)[0]
     return offset, count, len(looked)
+
+
+def exchanged(case: Case, names: Sequence[str]) -> int | None:
+    """How many of these items' noisy files belong to the clean file of another of them; None where none does."""
+    pairs = _pairs(case)
+    place = _places(pairs)
+    chosen = [pairs[place[name]] for name in names if name in place]
+    hits = sum(any(_fits(one, other) for one in chosen if one is not other) for other in chosen)
+    return hits or None
+
+
+def fit_own_file(case: Case, items: Sequence[HeardItem]) -> tuple[int, int] | None:
+    """How many of these items' noisy sides are in the clean file of their name; None where most are not."""
+    pairs = _pairs(case)
+    place = _places(pairs)
+    known = [(item, pairs[place[item.name]].clean) for item in items if item.name in place]
+    hits = sum(info is not None and _is_in(item, info) for item, info in known)
+    return (hits, len(known)) if hits >= 2 and 2 * hits >= len(known) else None
+
+
+def _places(pairs: Sequence[FilePair]) -> dict[str, int]:
+    """Where pairs are in the list, by their names and, as loaders call items, by those of their clean files."""
+    named = {f"{pair.name}{pair.clean.path.suffix}": i for i, pair in enumerate(pairs) if pair.clean is not None}
+    return named | {pair.name: i for i, pair in enumerate(pairs)}
+
+
+def _is_in(item: HeardItem, info: Info) -> bool:
+    try:
+        clean = resample(stretch(info, 0.0, _WHOLE_S)[None], info.rate_hz, item.rate_hz)[0]
+    except AudioError:
+        return False
+    size = max(clean.size, item.noisy.size)
+    whole, part = (np.pad(side, (0, size - side.size)) for side in (clean, item.noisy))
+    found = relation(whole, part, item.rate_hz)
+    return found is not None and found.z > RELATED
 
 
 def _fits(one: FilePair, other: FilePair) -> bool:

@@ -12,6 +12,7 @@ from auscult.data.audit.relation import (
     RELATED,
     UNRELATED,
     Correlogram,
+    Drift,
     Relation,
     correlogram,
     drift,
@@ -21,7 +22,7 @@ from auscult.data.audit.relation import (
 )
 from auscult.diagnose.case import Case
 from auscult.diagnose.check import Check
-from auscult.diagnose.checks.data_pairing import better_partners, files_relate, rate_ratio
+from auscult.diagnose.checks.data_pairing import better_partners, exchanged, files_relate, fit_own_file, rate_ratio
 from auscult.diagnose.evidence import HeardItem
 from auscult.diagnose.finding import Exhibit, Finding, Measured, Remedy
 
@@ -37,6 +38,7 @@ NATURAL_S = 0.02
 """Sound needs 20 ms for 7 m, and filters delay: lags up to this of pairs that are no plain copies are natural."""
 SPREAD_S = 0.1
 PPM_FAULT = 30.0
+_WINDOWS_S, _FEWEST = (0.5, 0.125), 5
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def _unrelated(
     si_sdr = np.array([one.relation.si_sdr_db for one in looked])
     follow = float(np.median([envelope_correlation(one.item.clean, one.item.noisy, one.item.rate_hz) for one in lost]))
     cause, words, remedy = _why(case, lost, related, share)
-    surely = share >= UNRELATED_FAULT or cause[0] != "unrelated-pairs" or "matches" in words
+    surely = share >= UNRELATED_FAULT or cause[0] != "unrelated-pairs" or "match" in words
     says = (
         f"in {len(lost)} of {len(looked)} items clean and noisy have nothing in common at any lag "
         f"(noisy SI-SDR {np.median(si_sdr):.1f} dB){words}"
@@ -133,6 +135,11 @@ def _why(
             f"the one {abs(offset)} place{'s' * (abs(offset) > 1)} {'after' if offset > 0 else 'before'} in the list"
         )
         return ("unrelated-pairs",), f"; for {hits} of {total} the noisy file matches {where}", None
+    if (swaps := exchanged(case, [one.item.name for one in lost[:8]])) is not None:
+        return ("unrelated-pairs",), f"; {swaps} noisy files match the clean file of another of these", None
+    if case.items.through_loader and (own := fit_own_file(case, [one.item for one in lost[:8]])) is not None:
+        words = f"; the noisy sides of {own[0]} of {own[1]} match their own clean files: the loader pairs them wrongly"
+        return ("unrelated-pairs", "independent-crops"), words, None
     return ("unrelated-pairs", "independent-crops"), "", None
 
 
@@ -212,8 +219,8 @@ def _varying(case: Case, related: Sequence[Looked], lags: np.ndarray, rate_hz: i
 
 def _drifting(related: Sequence[Looked]) -> Finding | None:
     """Clocks that run apart: the lag grows along most items, on a line."""
-    found = [d for one in related[:16] if (d := drift(one.item.clean, one.item.noisy, one.item.rate_hz)) is not None]
-    sure = [d for d in found if d.windows >= 5 and abs(d.ppm) > max(PPM_FAULT, 5 * d.error_ppm) and d.explained > 0.8]
+    found = [d for one in related[:16] if (d := _drift(one.item)) is not None]
+    sure = [d for d in found if abs(d.ppm) > max(PPM_FAULT, 5 * d.error_ppm) and d.explained > 0.8]
     if len(sure) < max(3, 0.5 * len(found)):
         return None
     ppm = float(np.median([d.ppm for d in sure]))
@@ -225,6 +232,15 @@ def _drifting(related: Sequence[Looked]) -> Finding | None:
     low, high = (float(v) for v in np.quantile([d.ppm for d in sure], [0.025, 0.975]))
     return Finding(ID, "fault", ("clock-drift",), says, (Measured("drift", ppm, "ppm", "0", low, high),),
                    remedy=remedy)  # fmt: skip
+
+
+def _drift(item: HeardItem) -> Drift | None:
+    """Clocks far apart decorrelate within half a second, and short items have few windows of that length."""
+    for window_s in _WINDOWS_S:
+        found = drift(item.clean, item.noisy, item.rate_hz, window_s)
+        if found is not None and found.windows >= _FEWEST:
+            return found
+    return None
 
 
 def _belongs(looked: Sequence[Looked], related: Sequence[Looked]) -> list[Finding]:

@@ -15,7 +15,8 @@ from auscult.diagnose.measure import trend
 if TYPE_CHECKING:
     from auscult.diagnose.case import Case
 
-ZERO = 1e-12
+ZERO, DIED = 1e-12, 1e-6
+"""A gradient norm that is none: by itself, and of what it was in the first rows."""
 HUGE, SPIKE = 1e5, 1e4
 COLLAPSED = 1e-3
 
@@ -79,11 +80,12 @@ def gradient_norms(case: Case) -> Finding | None:
         return None
     highest = _known(case, "grad_norm", "grad_norm_mean") or norms
     median, peak = float(np.median(norms.values)), float(highest.values.max())
-    zero = float((norms.values < ZERO).mean())
+    none = max(ZERO, DIED * float(np.median(norms.values[:3])))
+    zero = float((norms.values < none).mean())
     measured = [Measured("median gradient norm", median), Measured("highest gradient norm", peak),
                 Measured("share of rows without a gradient", zero, "", "0")]  # fmt: skip
     if zero > 0.2:
-        died = bool(norms.values[0] >= ZERO and norms.values[-1] < ZERO)
+        died = bool(norms.values[0] >= none and norms.values[-1] < none)
         says = f"the gradient is zero in {100 * zero:.0f} % of the rows" + (", and was not at first" if died else "")
         unfit = ("rate-too-high",) if died else ()  # a step too far leaves nets where nothing moves
         causes = (*unfit, "vanishing-gradients", "model-disconnected")
@@ -128,8 +130,9 @@ def _always_clipped(case: Case, norms: Curve) -> float:
 
 GRADIENTS = Check(
     "gradients", "optimisation", "Are the gradient norms those of a net that learns?", ("curves",), 0.1,
-    "fault: zero in half of the rows; suspect: zero in a fifth, or 10 000 times the median and above 100 000, or 95 % "
-    "clipped by a factor of 20 while nothing is learned. Healthy runs spike to 500 times their median (bandgru: 286).",
+    "fault: zero (or a millionth of what it was) in half of the rows; suspect: in a fifth, or 10 000 times the median "
+    "and above 100 000, or 95 % clipped by a factor of 20 while nothing is learned. Healthy runs spike to 500 times "
+    "their median (bandgru: 286).",
     "The gradient of SI-SNR has no bound at small correlation; docs/cases/tfgridnet-crops.md", gradient_norms,
 )  # fmt: skip
 

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from auscult.diagnose.check import Check
 from auscult.diagnose.evidence import Absent, Practice, Step
 from auscult.diagnose.finding import Finding, Measured, Remedy
-from auscult.diagnose.measure.loss_survey import GAINS, TOTAL, Survey, gradient, mixed, survey
+from auscult.diagnose.measure.loss_survey import GAINS, TOTAL, Survey, gradient, likeness, mixed, survey
 from auscult.errors import few
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ NEGLIGIBLE = 1e-5
 NEARLY = 0.5
 """Of the loss at the target: a distance that loses more at another level is one to the target at that level."""
 SAME = 1e-6
+ONE = 0.99
+"""Cosines above are those of the same direction."""
 APART = 0.02
 """Of the way to the input: so far from zero is a loss that is not zero."""
 ITEMS, MOST_STEPS = 4, 8
@@ -55,7 +57,9 @@ def check_oracle(case: Case) -> Finding | Sequence[Finding]:
     """The oracle's finding, of the whole loss and of each term."""
     practice: Practice = case.practice
     found = surveyed(practice)
-    if (broken := _not_a_number(practice, found) or _ignores(practice, found)) is not None:
+    if (
+        broken := _not_a_number(practice, found) or _ignores(practice, found) or _averages(practice, found)
+    ) is not None:
         return broken
     whole = better(found, TOTAL)
     terms = {name: one for name in found.terms if (one := _of_term(found, name)) is not None}
@@ -98,10 +102,9 @@ def better(found: Survey, term: str) -> Better | None:
         share = (perfect - mixes[-1]) / span
         return Better("loss-sign", "the more noise is left in the estimate, the less the loss", share)
     other = found.exchanged
-    if other is not None and abs(other[term] - perfect) <= ZERO * span and abs(perfect) > APART * span:
-        return Better(
-            "target-misaligned", "the target of another item is as good: items are compared with one another", 0.0
-        )
+    if other is not None and abs(other[term] - perfect) <= ZERO * span:
+        words = "the target of another item is as good: items are averaged, or compared with one another"
+        return Better("target-misaligned", words, 0.0)
     rivals = [
         (found.shifts[k][term], "target-misaligned", f"the target {_moved(k)} has less loss")
         for k in [found.best_shift(term)]
@@ -179,14 +182,35 @@ def _ignores(practice: Practice, found: Survey) -> Finding | None:
     )
 
 
+def _averages(practice: Practice, found: Survey) -> Finding | None:
+    """Whether items are told apart: of their mean, every item's gradient is the same but for its gain."""
+    import torch
+
+    step = practice.steps(1)[0]
+    along = likeness(torch.stack(list(gradient(practice, step, mixed(step, 0.5)).values())).sum(0))
+    if along < ONE or likeness(step.clean) > ONE / 2:
+        return None
+    words = f"the gradients of all {len(step.clean)} items of a batch are the same but for their size"
+    return Finding(
+        "oracle",
+        "fault",
+        ("target-misaligned", "loss-floor"),
+        f"{words} (|cosine| {along:.3f}): items are averaged before they are compared",
+        [Measured("least |cosine| of the gradients of two items", along, "", "near 0"), *_numbers(found)],
+        certain=True,
+    )
+
+
 def _at_fault(found: Survey, whole: Better, terms: dict[str, Better]) -> Finding:
-    culprit = max((name for name in terms if terms[name].cause == whole.cause), key=lambda n: found.span(n), default="")
+    own = {one.cause for one in terms.values()}
+    cause = own.pop() if len(own) == 1 else whole.cause
+    culprit = max((name for name in terms if terms[name].cause == cause), key=lambda n: found.span(n), default="")
     named = f"; the term {culprit}: {terms[culprit].words}" if culprit else ""
     remedy = Remedy(f"mend the term {culprit}: it must be lowest at the target") if culprit else None
     return Finding(
         "oracle",
         "fault",
-        (whole.cause,),
+        (cause,),
         f"the perfect estimate has a loss of {_value(found)} and is not the best: {whole.words}{named}",
         _numbers(found, terms),
         certain=True,

@@ -1,12 +1,15 @@
-"""Does one term of the loss drown the others, or pull against them?"""
+"""Does one term of the loss drown the others, pull against them, or not pull at all?"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from auscult.diagnose.check import Check
+from auscult.diagnose.checks.loss_oracle import NEGLIGIBLE, surveyed
 from auscult.diagnose.evidence import Practice
 from auscult.diagnose.finding import Finding, Measured
+from auscult.diagnose.measure.loss_survey import TOTAL
 
 if TYPE_CHECKING:
     from auscult.diagnose.case import Case
@@ -14,11 +17,11 @@ if TYPE_CHECKING:
 
 LEFT = (0.1, 0.3, 1.0)
 """Shares of the noise in the estimates at which gradients are taken: after training, during, before."""
-DOMINANT, AGREEING, OPPOSED = 0.97, 0.1, -0.5
+DOMINANT, AGREEING, OPPOSED = 0.97, 0.5, -0.5
 
 
 def check_terms(case: Case) -> Finding | None:
-    """Whether one term drowns the others at every stage, or two pull against each other."""
+    """Whether one term drowns the others at every stage, two pull against each other, or one does not pull."""
     from auscult.diagnose.measure.pulls import pull
 
     practice: Practice = case.practice
@@ -27,6 +30,9 @@ def check_terms(case: Case) -> Finding | None:
     known = [one for one in pulls if one is not None]
     if len(known) < len(LEFT):
         return None
+    if cut := _cut(practice, known):
+        words = f"{', '.join(cut)}: of the loss, and changing with the estimate, but without a gradient at any stage"
+        return Finding("terms", "suspect", ("loss-ignores-estimate",), words, _numbers(known[1]))
     strongest = max(known[1].shares, key=lambda name: known[1].shares[name])
     share = min(one.shares[strongest] for one in known)
     cosine = max(abs(one.cosines[strongest]) for one in known)
@@ -39,13 +45,23 @@ def check_terms(case: Case) -> Finding | None:
         )
         return Finding("terms", "suspect", ("contradictory-terms",), words, numbers)
     if share > DOMINANT and cosine < AGREEING:
-        alone = f"is unrelated to the rest (|cosine| {cosine:.2f})"
-        words = f"the term {strongest} has {100 * share:.0f} % of the gradient and {alone}"
+        alone = f"does not pull as they do (|cosine| {cosine:.2f})"
+        words = (
+            f"the term {strongest} has {100 * share:.1f} % of the gradient, which leaves nothing to the others, and "
+        )
+        words += alone
         return Finding("terms", "suspect", ("term-dominates",), words, numbers)
     words = (
         f"the strongest term, {strongest}, has {100 * known[1].shares[strongest]:.0f} % of the gradient at the estimate"
     )
     return Finding("terms", "healthy", ("term-dominates", "contradictory-terms"), words, numbers)
+
+
+def _cut(practice: Practice, pulls: Sequence[Pull]) -> list[str]:
+    """Terms that a graph was cut under, or that have none; not those that hardly change."""
+    found = surveyed(practice)
+    least = NEGLIGIBLE * found.spread(TOTAL)
+    return [name for name in pulls[0].shares if found.spread(name) > least and not any(p.shares[name] for p in pulls)]
 
 
 def _numbers(one: Pull) -> list[Measured]:
@@ -56,11 +72,12 @@ def _numbers(one: Pull) -> list[Measured]:
 TERMS = Check(
     "terms",
     "loss",
-    "Does one term of the loss drown the others, or pull against them?",
+    "Does one term of the loss drown the others, pull against them, or not pull at all?",
     ("practice",),
     1.0,
     f"suspect where, with 10, 30 and 100 % of the noise left, one term has over {100 * DOMINANT:g} % of the summed "
-    f"gradient norms and |cosine| below {AGREEING:g} with the rest, or two terms a cosine below {OPPOSED:g}.",
+    f"gradient norms and |cosine| below {AGREEING:g} with the rest, two terms a cosine below {OPPOSED:g}, or a term "
+    "changes with the estimate and has no gradient there. In shipped recipes no term has over 75 %.",
     "Definition: gradients of terms and their angles; docs/cases/cmgan-level.md",
     check_terms,
 )

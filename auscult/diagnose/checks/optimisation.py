@@ -11,7 +11,7 @@ from auscult.diagnose.check import Check
 from auscult.diagnose.checks import curve_reading as reading
 from auscult.diagnose.checks.curve_reading import UNRELATED_DB, Reading
 from auscult.diagnose.evidence import Curve
-from auscult.diagnose.finding import Finding, Measured
+from auscult.diagnose.finding import Finding, Measured, Verdict
 from auscult.diagnose.measure import trend
 from auscult.diagnose.measure.trend import Change
 
@@ -77,7 +77,7 @@ def _flat(case: Case, one: Reading, change: Change, metric: Reading | None, trai
     long_flat = valid == "flat" and metric is not None and metric.curve.values.size >= LONG and train != "better"
     dead = _share_below(case.curves.curves.get("lr")) > 0.3
     if unrelated or (long_flat and dead and not reading.warm_started(case)):
-        verdict = "fault"
+        verdict: Verdict = "fault"
     elif train == "flat" and not reading.warm_started(case):
         verdict = "suspect"
     else:
@@ -91,7 +91,7 @@ def _flat(case: Case, one: Reading, change: Change, metric: Reading | None, trai
         says += f"; an SI-SDR of {level:.1f} dB is that of signals which have nothing in common"
     measured = [*_numbers(one, change), *(_chance(metric) if metric is not None else ())]
     causes = ("never-learned", *(("input-not-related",) if unrelated else ()), "model-disconnected", "rate-too-low")
-    return Finding("learned", verdict, causes, says, measured)  # type: ignore[arg-type]
+    return Finding("learned", verdict, causes, says, measured)
 
 
 def _open(one: Reading, change: Change) -> Finding:

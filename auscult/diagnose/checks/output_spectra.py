@@ -1,92 +1,35 @@
-"""What outputs show and neither input nor reference has: seams of chunks, a splice of bands, a lost band."""
+"""What spectra of outputs show and neither input nor reference has: a splice of bands, a lost band."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
-from numpy import ndarray
 
 from auscult.audio.band import band_edge
-from auscult.audio.clip import probe, read
-from auscult.audio.resample import resample
 from auscult.audio.splice import SpliceLine, splice_line
 from auscult.diagnose.case import Case
 from auscult.diagnose.check import Check
 from auscult.diagnose.checks.evaluation import exhibit
-from auscult.diagnose.evidence import OutputItem
-from auscult.diagnose.finding import Exhibit, Finding, Measured, Verdict
+from auscult.diagnose.finding import Finding, Measured, Verdict
 from auscult.diagnose.measure.agreement import Heard, listen
-from auscult.diagnose.measure.seams import Seams, seams
-from auscult.errors import AudioError
+from auscult.diagnose.measure.ridge import ridge
 
-FILES, LONGEST_S = 16, 60.0
-"""Files that seams are sought in, and how much of each."""
-SEAM_Z, SUSPECT_Z = 6.5, 5.0
 LINES, NEAR_HZ = 12, 200.0
 LOST, MOST = 0.7, 0.8
+RIDGE_DB, RIDGED = 6.0, 4
 
 
-def check_seams(case: Case) -> Finding | None:
-    """Are there steps or clicks at one period in all outputs?"""
-    pairs = list(_long(case.outputs.items, case))
-    if len(pairs) < 2:
-        return None
-    rates = [rate for _, _, _, rate in pairs]
-    usual = max(set(rates), key=rates.count)
-    same = [pair for pair in pairs if pair[3] == usual]
-    found = seams([(enhanced, beside) for _, enhanced, beside, _ in same], usual)
-    exhibits = [exhibit(item, f"at {found.period_s:.2f} s and its multiples") for item, *_ in same[:3]]
-    return _seamed(found, len(same), exhibits)
-
-
-def _long(items: Sequence[OutputItem], case: Case) -> Iterator[tuple[OutputItem, ndarray, ndarray, int]]:
-    """Outputs with their inputs (else references), longer stretches than other checks hear."""
-    known = [(one, path) for one in items if (path := one.noisy or one.clean) is not None]
-    for item, other in [known[i] for i in _spread(len(known))]:
-        if case.clock.left <= 0:
-            return
-        try:
-            enhanced, hz = _beginning(item.enhanced)
-            beside, own_hz = _beginning(other)
-        except AudioError:
-            continue
-        yield item, np.nan_to_num(enhanced), resample(beside[None], own_hz, hz)[0], hz
-
-
-def _spread(count: int) -> list[int]:
-    return sorted({int(i) for i in np.linspace(0, count - 1, FILES)}) if count else []
-
-
-def _beginning(path: Path) -> tuple[ndarray, int]:
-    info = probe(path)
-    clip = read(path, 0, min(info.samples, round(LONGEST_S * info.rate_hz)))
-    return clip.wave[0], clip.rate_hz
-
-
-def _seamed(found: Seams, files: int, exhibits: Sequence[Exhibit]) -> Finding:
-    measured = [
-        Measured("period", found.period_s, "s", ""),
-        Measured("roughness at its multiples, standard deviations above chance", found.z, "", f"below {SUSPECT_Z}"),
-        Measured("mean rank of these places in their files", found.rank, "", "0.5"),
-    ]
-    if found.z <= SUSPECT_Z:
-        says = f"no period of 0.2 s or more has steps or clicks in {files} outputs"
-        return Finding("chunk-seams", "healthy", ("chunk-seams",), says, measured)
-    says = (
-        f"a {found.kind} every {found.period_s:.2f} s in all outputs: {found.places} such places rank at "
-        f"{found.rank:.0%} of their files' roughness, {found.z:.1f} standard deviations above chance"
-    )
-    verdict: Verdict = "fault" if found.z > SEAM_Z else "suspect"
-    return Finding("chunk-seams", verdict, ("chunk-seams",), says, measured, exhibits=exhibits)
-
-
-def check_splice(case: Case) -> Finding | None:
-    """Is there a line across the spectrograms of outputs that their inputs have not?"""
-    heard = [one for one in listen(case.outputs)[0] if one.enhanced.size >= one.rate_hz][:LINES]
+def check_splice(case: Case) -> Sequence[Finding]:
+    """Is there a step or a line across the spectrograms of outputs that their inputs have not?"""
+    heard = [one for one in listen(case.outputs)[0] if one.enhanced.size >= one.rate_hz]
     if len(heard) < 2:
-        return None
+        return []
+    steps, line = _steps(heard[:LINES], case), _line(heard)
+    return [one for one in (steps, line) if one is not None]
+
+
+def _steps(heard: Sequence[Heard], case: Case) -> Finding:
     lines = []
     for one in heard:
         if case.clock.left <= 0:
@@ -109,6 +52,33 @@ def check_splice(case: Case) -> Finding | None:
     exhibits = [exhibit(item, what) for item, what in shows]
     verdict: Verdict = "fault" if len(own) >= 2 and share >= 0.5 else "suspect"
     return Finding("splice-line", verdict, ("splice-line",), says, measured, exhibits=exhibits[:5])
+
+
+def _line(heard: Sequence[Heard]) -> Finding | None:
+    """A narrow line in all outputs, wherever it comes from."""
+    usual = max(rates := [one.rate_hz for one in heard], key=rates.count)
+    sides = [
+        (np.nan_to_num(one.enhanced), one.noisy, one.clean)
+        for one in heard
+        if one.rate_hz == usual and one.noisy is not None and one.clean is not None
+    ]
+    found = ridge(sides, usual)
+    if len(sides) < RIDGED:
+        return None
+    measured = [
+        Measured("frequency of the clearest line", found.frequency_hz, "Hz", ""),
+        Measured("over its surroundings, beyond input and reference", found.excess_db, "dB", f"below {RIDGE_DB:g}"),
+        Measured("over the level of input and reference there", found.above_db, "dB", f"below {RIDGE_DB:g}"),
+        Measured("outputs that have it", 100 * found.share, "%", "0"),
+    ]
+    if min(found.excess_db, found.above_db) < RIDGE_DB or found.share < MOST:
+        says = f"no line at one frequency in {len(sides)} outputs that input and reference have not"
+        return Finding("steady-line", "healthy", ("splice-line",), says, measured)
+    says = (
+        f"{found.share:.0%} of {len(sides)} outputs have a line at {found.frequency_hz:.0f} Hz, {found.excess_db:.0f} "
+        "dB over its surroundings from beginning to end, which input and reference have not"
+    )
+    return Finding("steady-line", "fault", ("splice-line", "abnormal-output"), says, measured)
 
 
 def _shared(one: Heard, line: SpliceLine) -> bool:
@@ -140,25 +110,14 @@ def check_band(case: Case) -> Finding | None:
     return Finding("output-band", "healthy", ("rate-mismatch-evaluation",), says, measured) if lost == 0 else None
 
 
-SEAMS = Check(
-    "chunk-seams",
-    "evaluation",
-    "Are there seams where chunks were joined?",
-    ("outputs",),
-    4.0,
-    f"fault: steps or clicks at one period, {SEAM_Z:g} standard deviations of ranks above chance over all files; "
-    f"suspect: {SUSPECT_Z:g}. Four models on 24 files of speech: no period at all",
-    "Definition: ranks of roughness within files, stacked over files by place",
-    check_seams,
-)
 SPLICE = Check(
     "splice-line",
     "evaluation",
-    "Is there a bright line at one frequency?",
+    "Is there a step or a bright line at one frequency?",
     ("outputs",),
     6.0,
-    "fault: half of the outputs have a steady upward step at one frequency that input and reference have not; suspect: "
-    "one has",
+    "fault: half of the outputs have a steady upward step at one frequency that input and reference have not, or four "
+    f"of five a line of {RIDGE_DB:g} dB in the median frame; suspect: one has a step",
     "Definition: a steady step at one frequency; docs/cases/saga-line.md",
     check_splice,
 )

@@ -70,6 +70,8 @@ RANKS = Check(
 
 def order(case: Case) -> Finding | None:
     """Whether batches come again in the same order, epoch after epoch."""
+    if (counted := _came_again(case)) is not None:
+        return counted
     rows = [row for row in case.curves.ranks if row.get("rank") == 0 and row.get("seen")]
     digests = [digest for row in rows for digest in row["seen"]]  # type: ignore[attr-defined]
     if len(digests) < 8:
@@ -87,9 +89,27 @@ def order(case: Case) -> Finding | None:
     return Finding("order", "healthy", ("same-order",), says, measured) if not again else None
 
 
+def _came_again(case: Case) -> Finding | None:
+    """From our histories, which count items that come after the same fifteen as before; None of others."""
+    rows = [row for row in case.curves.ranks if "again" in row]
+    items = case.curves.curves.get("items")
+    total = float(np.nansum(items.values)) if items is not None else 0.0
+    if not rows or total < 64:
+        return None
+    again = sum(int(str(row["again"])) for row in rows)
+    share = again / total
+    measured = [Measured("items that come after the same fifteen as before", 100 * share, "%", "0")]
+    if share > 0.3:
+        says = f"{100 * share:.0f} % of {total:.0f} items come again in the same order, sample by sample"
+        return Finding("order", "fault", ("same-order", "repeated-noise"), says, measured, certain=True)
+    says = f"{again} of {total:.0f} items come again in the same order"
+    return Finding("order", "healthy", ("same-order",), says, measured) if share < 0.05 else None
+
+
 ORDER = Check(
     "order", "optimisation", "Is every epoch in another order?", ("curves",), 0.1,
-    "fault: 30 % of the steps have a batch that was seen before, item by item. Shuffled epochs: none.",
+    "fault: 30 % of the items come, sample by sample, after the same fifteen as before, or 30 % of the steps have a "
+    "batch that was seen before, item by item. Shuffled epochs: none.",
     "Definition: digests of the items of each step", order,
 )  # fmt: skip
 

@@ -69,15 +69,16 @@ def _scores(subject: Subject, items: Items, variants: Mapping[str, tuple[Referen
     for places in batches(items, clock):
         some = items.some(places)
         for name, (references, scale) in variants.items():
-            restored = _restored(subject, some, references.at(places), scale)
-            for place, clean, noisy, wave in zip(places, some.clean, some.noisy, restored, strict=True):
+            waves = restored(subject, some, references.at(places), scale)
+            for place, clean, noisy, wave in zip(places, some.clean, some.noisy, waves, strict=True):
                 scored = score_waves(metrics, Waves(wave, items.rate_hz, clean.numpy(), noisy.numpy()))
                 for metric, value in scored.scores.items():
                     found[name][metric][place] = value
     return found
 
 
-def _restored(subject: Subject, items: Items, references: References, scale: float) -> Float[ndarray, "B C T"]:
+def restored(subject: Subject, items: Items, references: References, scale: float) -> Float[ndarray, "B C T"]:
+    """Items as the checkpoint's sampler restores them, told of references at a guidance scale."""
     method = subject.method
     anchor = method.encode(items.noisy.to(subject.device))
     guide = subject.guide(references, scale)

@@ -23,7 +23,7 @@ LOWER_IS_BETTER = frozenset({"lsd", "mcd", "wer", "cer", "loss"})
 """Of the foreign metrics above; every other is better when it is higher."""
 OTHERS = {
     "lr": ("lr", "learningrate", "lr0", "optim0lr0", "lrpg1", "lrgroup0", "optimizerlr", "optimlr"),
-    "grad_norm": ("gradnorm", "gradientnorm", "normgrad", "gradnormtotal", "totalgradnorm", "grad20normtotal"),
+    "grad_norm": ("gradnorm", "gnorm", "gradientnorm", "normgrad", "gradnormtotal", "totalgradnorm", "grad20normtotal"),
     "loss_scale": ("lossscale", "gradscale", "scalerscale", "ampscale", "scale"),
     "clipped_share": ("clippedshare", "clip"),
     "loader_wait": ("loaderwait", "loaderwaitshare"),

@@ -18,11 +18,13 @@ from auscult.diagnose.evidence import Absent
 from auscult.losses.base import Loss
 from auscult.methods.base import Batch, Method, Nets, Waves
 from auscult.methods.conditioning import condition_of
+from auscult.methods.flow import FlowModel
 from auscult.methods.metric_gan import MetricGAN
 from auscult.methods.regression import Regression
 from auscult.methods.score import Diffused, ScoreModel
 from auscult.methods.storm import StoRM
 from auscult.rng import Draws
+from auscult.shapes import bcast
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,28 @@ def _answer_for(method: ScoreModel, at: Diffused, target: Tensor) -> Tensor:
     return (target - said[0]) / slope
 
 
+def _flow(method: FlowModel, nets: Nets, batch: Batch, wave: Waves, draws: Draws) -> Loss:
+    """The clean estimate is x_t - t v: where it is off by e, v is off by -e / t; a codec's e is that of its means."""
+    shared, features = method.forward(nets, batch, draws), method.features
+    low = method.as_taken(batch.noisy)
+    estimate, clean = (features.encode(method.as_taken(side), low) for side in (wave, batch.clean))
+    if wave.requires_grad and not estimate.requires_grad:
+        raise Absent("a flow in latents: its codec passes no gradient, so that no wave can descend on its loss")
+    velocity = shared.velocity - (estimate - clean) / bcast(shared.t, clean)
+    return method.loss("net", {"net": _Answer(velocity)}, batch, shared, draws)
+
+
+def _own_flow(method: FlowModel, nets: Nets, batch: Batch, draws: Draws) -> Loss:
+    return method.loss("net", nets, batch, method.forward(nets, batch, draws), draws)
+
+
+def _seen_by_flow(method: FlowModel, nets: Nets, batch: Batch, draws: Draws) -> Waves:
+    at = method.forward(nets, batch, draws)
+    velocity = nets["net"](at.x, at.t, at.beside, at.told)
+    wave = method.features.decode(method.path.clean_from_velocity(velocity, at.x, at.t), method.as_taken(batch.noisy))
+    return wave if wave.shape[1] == 1 else wave.mean(1, keepdim=True)
+
+
 def _seen_by_regression(method: Regression, nets: Nets, batch: Batch, draws: Draws) -> Waves:
     return method.restore(nets, batch.noisy, draws)
 
@@ -141,6 +165,7 @@ WAYS: Mapping[type[Method], Way] = MappingProxyType(
     {
         Regression: Way(_regression, _own_regression, _seen_by_regression),
         MetricGAN: Way(_metric_gan, _own_metric_gan, _seen_by_metric_gan),
+        FlowModel: Way(_flow, _own_flow, _seen_by_flow),
         ScoreModel: Way(_score, _own_score, _seen_by_score),
         StoRM: Way(_storm, _own_storm, _seen_by_denoiser, learn=("denoiser", "net")),
     }

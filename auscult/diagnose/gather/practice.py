@@ -119,9 +119,8 @@ class Ours(Practice):
             clean, noisy = (wave[:, 0] / batch.gain[:, None] for wave in (batch.clean, batch.noisy))
             names = tuple(name for name, valid in zip(pairs.names, pairs.valid, strict=True) if valid)
             starts = tuple(int(start) for start in batch.crop_start)
-            self._steps[epoch, place] = Step(
-                clean, noisy, names, Own(batch, keys), starts, tuple(map(int, batch.lengths))
-            )
+            lengths = tuple(map(int, batch.lengths))
+            self._steps[epoch, place] = Step(clean, noisy, names, Own(batch, keys), starts, lengths, batch.conditions)
         return self._steps[epoch, place]
 
 
@@ -237,10 +236,10 @@ def _as_pairs(waves: Mapping[str, np.ndarray], place: int) -> PairBatch:
 
 
 def _told(noise: np.ndarray, noisy: np.ndarray) -> dict[str, np.ndarray]:
-    """References for methods that are told of the noise: the noise itself; others do not look at them."""
+    """References for methods that are told of the noise: the noise played backwards; others do not look at them."""
     rms = np.sqrt(np.square(noise).mean((1, 2)))
-    wave, count = noise / rms[:, None, None], np.full(len(noise), noise.shape[-1])
+    wave, count = noise[..., ::-1] / rms[:, None, None], np.full(len(noise), noise.shape[-1])
     level = np.log(rms / np.abs(noisy).max((1, 2))).astype(np.float32)
     told = dict(zip(KEYS, (wave, count, level), strict=True))
-    other = dict(zip(OTHER, (wave[..., ::-1].copy(), count, level), strict=True))
+    other = dict(zip(OTHER, (np.roll(wave, wave.shape[-1] // 2, -1), count, level), strict=True))
     return {**other, **told, CLASS: np.zeros(len(noise), int)}

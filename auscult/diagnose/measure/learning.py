@@ -58,7 +58,7 @@ def _moved(practice: Practice, step: Step, named: Mapping[str, Tensor], clock: C
         return moved, False
     adam = torch.optim.Adam(learners, RATE)
     for _ in range(WARM_STEPS):
-        loss = _total(practice, step)
+        loss = total(practice, step)
         if not loss.requires_grad:
             return moved, False
         adam.zero_grad()
@@ -75,7 +75,8 @@ def _module(name: str) -> str:
     return ".".join(name.split(".")[:2])
 
 
-def _total(practice: Practice, step: Step) -> Tensor:
+def total(practice: Practice, step: Step) -> Tensor:
+    """What is learned from: the sum of the weighted parts, with a graph."""
     return torch.stack(list(practice.loss(step).values())).sum()
 
 
@@ -83,10 +84,10 @@ def learn(practice: Practice, step: Step, rate: float, clip: float | None, clock
     """The loss of the same batch after each step of Adam, until it is halved, not finite, or the time is up."""
     learners = [p for net in practice.nets().values() for p in net.parameters() if p.requires_grad]
     if not learners:
-        return [float(_total(practice, step).detach())]
+        return [float(total(practice, step).detach())]
     adam, losses = torch.optim.Adam(learners, rate), []
     for _ in range(BATCH_STEPS + 1):
-        loss = _total(practice, step)
+        loss = total(practice, step)
         losses.append(float(loss.detach()))
         learned = 0 <= losses[-1] < HALF * losses[0]
         if learned or not loss.requires_grad or not math.isfinite(losses[-1]) or clock.left <= 0:

@@ -87,7 +87,7 @@ class Survey:
     negated: Values
     silent: Values
     exchanged: Values | None
-    """Each item's estimate is the target of another one; None for batches of one item."""
+    """Each item's estimate is the target of another one; None for batches of one item, or of equal ones."""
 
     @property
     def perfect(self) -> Values:
@@ -146,7 +146,7 @@ def survey(practice: Practice, steps: Sequence[Step]) -> Survey:
     slow = time.monotonic() - begun > SLOW_S
     gains = {g: ask(lambda step, g=g: g * step.clean) for g in (FEWER_GAINS if slow else GAINS)}
     shifts = FEWER_SHIFTS if slow else SHIFTS
-    several = all(len(step.clean) > 1 for step in steps)
+    several = all(not step.clean.equal(step.clean.roll(1, 0)) for step in steps)
     found = Survey(
         gains=gains,
         shifts={k: ask(lambda step, k=k: shifted(step.clean, k)) for k in shifts},
@@ -164,6 +164,13 @@ def survey(practice: Practice, steps: Sequence[Step]) -> Survey:
             gains[gain] = ask(lambda step, gain=gain: gain * step.clean)
         ratio **= 0.5
     return found
+
+
+def likeness(items: Tensor) -> float:
+    """The least |cosine| of any two items of a batch; 0 where one is silent, or there is one only."""
+    rows = items.flatten(1).double()
+    rows = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-30)
+    return float((rows @ rows.T).abs().min()) if len(rows) > 1 else 0.0
 
 
 def gradient(practice: Practice, step: Step, estimate: Tensor) -> dict[str, Tensor]:

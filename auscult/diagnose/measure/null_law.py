@@ -12,6 +12,7 @@ share their N_eff): a regression to the mean that looks like learning.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +87,7 @@ def correlation(a: Values, b: Values) -> Bounded:
     return Bounded(r, float(np.tanh(z - reach)), float(np.tanh(z + reach)))
 
 
-def _bounded(values: Values, statistic) -> Bounded:  # type: ignore[no-untyped-def]
+def _bounded(values: Values, statistic: Callable[[ndarray], ndarray]) -> Bounded:
     rng = Key(0).child("null law", values.size).numpy()
     drawn = statistic(values[rng.integers(0, values.size, (_DRAWS, values.size))])
     low, high = np.quantile(drawn, [0.025, 0.975])

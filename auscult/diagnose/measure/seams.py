@@ -2,7 +2,8 @@
 
 What speech does at a place of one file it does not do at the same place of others. So the roughness of an output is
 ranked within its file, its reference's subtracted, and a period is looked for at whose multiples the ranks of all
-files are high.
+files are high. A place that is among the share u of the roughest counts -ln u (Fisher 1932): where nothing is the
+matter the sum over n places follows a gamma law, and a seam that is the roughest of its file counts most.
 """
 
 from __future__ import annotations
@@ -22,12 +23,11 @@ _BESIDE = 4
 """Frames on either side that a step is measured between."""
 _FEWEST = 4
 """Ranks that a multiple needs to count."""
-_UNIFORM_SD = 12**-0.5
 
 
 @dataclass(frozen=True)
 class Seams:
-    """The clearest period: ``z`` standard deviations of ranks above chance, mean rank there, and what is rough there.
+    """The clearest period: how far beyond chance (as a normal deviate), mean rank, and what is rough there.
 
     ``rank`` is 0.5 by chance, 1 where every seam is the roughest place of its file.
     """
@@ -113,10 +113,17 @@ def _stacked(ranks: Sequence[ndarray]) -> Float[ndarray, "files N"]:
     return table
 
 
+def _deviate(total: float, count: int) -> float:
+    """The normal deviate that is as rare as a sum of so many exponential ones (Wilson and Hilferty 1931)."""
+    spread = 1 / (9 * count)
+    return float(((total / count) ** (1 / 3) - 1 + spread) / np.sqrt(spread))
+
+
 def _best(table: Float[ndarray, "files N"], kind: str) -> Seams:
-    """The period with the clearest ranks at its multiples, three or more of them."""
+    """The period with the clearest ranks at its multiples, two or more of them."""
     known = np.isfinite(table)
     total, counts = np.where(known, table, 0.0).sum(0), known.sum(0)
+    surprise = np.where(known, -np.log(np.clip(1 - table, 1 / (2 * table.shape[1]), 1.0)), 0.0).sum(0)
     best = NOTHING
     longest = min(_LONGEST_S / FRAME_S, table.shape[1] / 2)
     for period in np.arange(_SHORTEST_S / FRAME_S, longest, _GRID):
@@ -126,7 +133,7 @@ def _best(table: Float[ndarray, "files N"], kind: str) -> Seams:
             continue
         rank = float(total[places].sum() / count)
         each = total[places] / np.maximum(counts[places], 1)
-        z = (rank - 0.5) / (_UNIFORM_SD / np.sqrt(count))
+        z = _deviate(float(surprise[places].sum()), count)
         steady = float(np.mean(each[counts[places] > 0] > 0.7))
         if z > best.z and steady > 0.75:
             best = Seams(float(period) * FRAME_S, float(z), rank, count, kind)

@@ -116,28 +116,6 @@ def smooth(curve: Curve, width: int) -> Curve:
     return Curve(curve.at, np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1))
 
 
-@dataclass(frozen=True)
-class Turn:
-    """Where a curve's mean changes most: ``place`` is the first index of the later part."""
-
-    place: int
-    at: float
-    change: Change
-
-
-def turning_point(curve: Curve, fewest: int = 3) -> Turn | None:
-    """The split with the largest change in standard errors; None for too few values.
-
-    The largest of n splits of pure noise reaches about 3 standard errors at n = 30; callers ask for more.
-    """
-    count = curve.values.size
-    turns = [
-        Turn(place, float(curve.at[place]), Change(level(curve.values[:place]), level(curve.values[place:])))
-        for place in range(fewest, count - fewest + 1)
-    ]
-    return max(turns, key=lambda turn: abs(turn.change.z), default=None)
-
-
 def agreement(one: Values, other: Values) -> float:
     """Spearman's correlation; 0 where one of both is constant."""
     if one.size < 3 or np.ptp(one) == 0 or np.ptp(other) == 0:
