@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy import ndarray
 
 from auscult.diagnose.case import Given
+from auscult.diagnose.gather.history import read_curves
 from auscult.hub.runs import HISTORY, read_history
 
 Curves = Mapping[str, ndarray]
@@ -19,9 +19,9 @@ FALL = 0.98
 def curves_of(given: Given) -> Curves:
     """Training loss, gradient norm and a validation score (higher is better); empty where no run is given."""
     if given.history is not None:
-        rows = list(csv.DictReader(given.history.open()))
-        columns = {"loss": "train_loss", "norm": "grad_norm", "score": "val_si_sdr"}
-        return {to: np.array([float(row[name]) for row in rows if row[name]]) for to, name in columns.items()}
+        found = read_curves(given.history, given.columns).curves
+        names = {"loss": "train.loss", "norm": "grad_norm", "score": "valid.si_sdr"}
+        return {to: found[name].values for to, name in names.items() if name in found}
     if given.run is None:
         return {}
     rows = read_history(given.run / HISTORY)
@@ -39,8 +39,9 @@ def nan_or_spike(given: Given) -> bool:
     curves = curves_of(given)
     if not curves:
         return False
-    finite = all(np.isfinite(curves[name]).all() for name in ("loss", "norm"))
-    return not finite or bool(curves["norm"].max() > SPIKE * np.median(curves["norm"]))
+    finite = all(np.isfinite(curves[name]).all() for name in ("loss", "norm") if name in curves)
+    norms = curves.get("norm", np.ones(1))
+    return not finite or bool(norms.max() > SPIKE * np.median(norms))
 
 
 def not_falling(given: Given) -> bool:

@@ -57,6 +57,10 @@ HEALTHY_RUNS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
 IN_HUNDREDS = "method.objective={type: DataMatching, weighting: edm, sigma_data: 0.002}"
 UNSEEN_NET = "method.net={type: GTCRN}"
 """The architecture of the test split alone."""
+FOREIGN = ("history-table", "history-lines", "history-events", "history-log")
+"""Ways to give a run as nothing but what another trainer would have written of it
+(:mod:`benchmarks.doctor.histories`), beside ``history``, a common trainer's table, in which every run is given once,
+whether that can show its fault or not."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,12 @@ class Planned:
         """The splits that its corpus is given in."""
         if self.given == "splits":
             return THREE
-        return TWO if self.given in ("recipe", "run", "history", "checkpoint") else ONE
+        return TWO if self.as_history or self.given in ("recipe", "run", "checkpoint") else ONE
+
+    @property
+    def as_history(self) -> bool:
+        """Whether it is a run of which the history alone is given."""
+        return self.given.startswith("history")
 
 
 @cache
@@ -97,7 +106,13 @@ def faults() -> dict[tuple[str, str], Fault]:
 
 
 def fault_of(case: Planned) -> Fault | None:
-    return None if case.fault is None else faults()[case.material, case.fault]
+    return None if case.fault is None else injected(case)
+
+
+def injected(case: Planned) -> Fault:
+    """The fault of a faulty case."""
+    assert case.fault is not None, "healthy cases have none"
+    return faults()[case.material, case.fault]
 
 
 def planned(split: str) -> list[Planned]:
@@ -138,17 +153,21 @@ def _code(split: str) -> Iterator[Planned]:
 
 
 def _runs(split: str) -> Iterator[Planned]:
-    """A run is given with its data; and once more as nothing but its history, as a foreign one."""
+    """A run is given with its data; and again as nothing but its history, as foreign ones."""
     first = SEEDS[split]
     for number, (recipe, corpus, settings, resumed) in enumerate(HEALTHY_RUNS):
         settings = (IN_HUNDREDS,) if settings == ("objective_in_hundreds",) else settings
-        for given in ("run", "history"):
+        for given in ("run", "history", FOREIGN[number % 4], FOREIGN[(number + 1) % 4]):
             yield Planned(split, "run", corpus, first + number, given, None, None, recipe, settings, resumed)
     if split == "test":
         yield Planned(split, "run", "training", first, "run", settings=(UNSEEN_NET,))
+    visible = 0
     for name, recipe in RECIPE_OF.items():
-        for severity in faults()["run", name].severities:
-            for given in ("run", "history"):
+        fault = faults()["run", name]
+        for severity in fault.severities:
+            ways = ("run", "history", FOREIGN[visible % 4]) if fault.in_history else ("run", "history")
+            visible += fault.in_history
+            for given in ways:
                 yield Planned(split, "run", "training", first + 30, given, name, severity, recipe)
 
 

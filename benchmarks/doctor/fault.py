@@ -9,7 +9,7 @@ from typing import Any, Literal
 from auscult.diagnose.causes import BY_ID
 
 Material = Literal["data", "loader", "loss", "run", "outputs", "scores", "sampler"]
-UNKNOWN = ("abnormal-run", "abnormal-output")
+UNKNOWN = ("abnormal-run", "abnormal-output", "abnormal-recordings")
 """Honest answers to what has no name."""
 
 
@@ -26,6 +26,9 @@ class Fault:
             ``outputs``: (outputs, rng, severity) -> outputs. ``scores``: (table, rng, severity) -> table.
             ``sampler``: (severity) -> settings of the method.
         unseen: of a kind that no check was written for: the right family, or that it is abnormal, is a right answer.
+        in_history: of runs: whether loss, rate, gradient norm and validation scores alone can show it. Not so what acts
+            on other things (a part of the net, the order of items, labels, a condition), or what those curves show as a
+            worse run that has no name in ``accepted``.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Fault:
     severities: tuple[float, ...]
     inject: Callable[..., Any]
     unseen: bool = False
+    in_history: bool = True
 
     def __post_init__(self) -> None:
         if unknown := set(self.accepted) - set(BY_ID):

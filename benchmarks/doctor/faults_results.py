@@ -177,7 +177,7 @@ OUTPUTS: tuple[Fault, ...] = (
     out("seams", accepted=("chunk-seams",), severities=(0.5, 2.0), inject=each(seams)),
     out("spliced", accepted=("splice-line",), severities=(2000, 4000), inject=each(spliced)),
     out("other-window", accepted=("chunk-seams", "output-level", "resampler"), severities=(0.3, 1.0),
-        inject=each(other_window), unseen=True),
+        inject=each(other_window)),
     out("phase", accepted=MISMATCHED, severities=(0.4, 1.0), inject=each(phase_of_its_own), unseen=True),
     out("backwards", accepted=MISMATCHED, severities=(1,), inject=each(backwards), unseen=True),
 )  # fmt: skip

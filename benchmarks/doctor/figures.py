@@ -10,7 +10,7 @@ from statistics import median
 from scipy.stats import norm
 
 from benchmarks.doctor.baselines import RULES
-from benchmarks.doctor.cases import Planned, fault_of
+from benchmarks.doctor.cases import Planned, injected
 from benchmarks.doctor.verdict import Verdict
 
 Judged = Sequence[tuple[Planned, Verdict]]
@@ -61,7 +61,17 @@ def healthy(judged: Judged) -> Judged:
 def faulty(judged: Judged, unseen: bool | None = None) -> Judged:
     """Cases with a fault; of the seen or unseen kinds alone."""
     found = [one for one in judged if one[0].fault is not None]
-    return found if unseen is None else [one for one in found if fault_of(one[0]).unseen == unseen]  # type: ignore[union-attr]
+    return found if unseen is None else [one for one in found if injected(one[0]).unseen == unseen]
+
+
+def as_histories(judged: Judged, alone: bool) -> Judged:
+    """Runs of which the history alone was given; or everything else."""
+    return [one for one in judged if one[0].as_history == alone]
+
+
+def shown(judged: Judged, in_history: bool) -> Judged:
+    """Faulty cases whose fault a history can show; or none can."""
+    return [one for one in faulty(judged) if injected(one[0]).in_history == in_history]
 
 
 def false_alarms(judged: Judged, suspects: bool) -> Rate:
@@ -75,12 +85,12 @@ def recall(judged: Judged, suspects: bool) -> Rate:
 def named_right(judged: Judged, suspects: bool, first: int) -> Rate:
     """Of the detected, those with a right cause among the first named."""
     detected = [(case, verdict.named(suspects)) for case, verdict in faulty(judged) if verdict.alarm(suspects)]
-    return rate(any(fault_of(case).right(cause) for cause in named[:first]) for case, named in detected)  # type: ignore[union-attr]
+    return rate(any(injected(case).right(cause) for cause in named[:first]) for case, named in detected)
 
 
 def named_exactly(judged: Judged, suspects: bool) -> Rate:
     detected = [(case, verdict.named(suspects)) for case, verdict in faulty(judged) if verdict.alarm(suspects)]
-    return rate(fault_of(case).exact(named[0]) for case, named in detected)  # type: ignore[union-attr]
+    return rate(injected(case).exact(named[0]) for case, named in detected)
 
 
 def precision(alarms: Rate, found: Rate) -> float:
@@ -101,7 +111,7 @@ def severities(judged: Judged) -> Mapping[str, Judged]:
     """The slightest, those between, and the grossest of kinds that have more than one severity."""
 
     def place(case: Planned) -> str:
-        known = fault_of(case).severities  # type: ignore[union-attr]
+        known = injected(case).severities
         at = known.index(case.severity)  # type: ignore[arg-type]
         return (
             "one severity"
@@ -131,9 +141,9 @@ class Baseline:
 def baselines(judged: Judged) -> list[Baseline]:
     """Constant answers, and the rules; what a rule calls an alarm has no name."""
     well, ill = healthy(judged), faulty(judged)
-    usual = Counter(fault_of(case).accepted[0] for case, _ in ill).most_common(1)  # type: ignore[union-attr]
+    usual = Counter(injected(case).accepted[0] for case, _ in ill).most_common(1)
     name = usual[0][0] if usual else ""
-    right = rate(fault_of(case).right(name) for case, _ in ill)  # type: ignore[union-attr]
+    right = rate(injected(case).right(name) for case, _ in ill)
     found = [
         Baseline("always healthy", Rate(0, len(well)), Rate(0, len(ill)), Rate(0, 0)),
         Baseline(f"always {name}", Rate(len(well), len(well)), Rate(len(ill), len(ill)), right),

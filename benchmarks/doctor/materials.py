@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -14,10 +16,11 @@ from typing import Any
 import yaml
 
 from auscult.diagnose.case import Given
-from auscult.hub.runs import HISTORY, checkpoints, read_history
+from auscult.hub.runs import HISTORY, checkpoints
 from benchmarks.doctor.cases import Planned, fault_of
 from benchmarks.doctor.corpora import corpora, draw_tree
 from benchmarks.doctor.faults_code import STARTS_FROM
+from benchmarks.doctor.histories import foreign
 from benchmarks.doctor.outputs import restored, scores_of, write_outputs, write_table
 from benchmarks.doctor.recorded import Tree, generator, write_tree
 from benchmarks.doctor.runs import recipe_of, train
@@ -70,17 +73,27 @@ class Shelf:
 def made(case: Planned, shelf: Shelf) -> Given:
     """The case as it is given, made where it is not there."""
     folder = shelf.folder(case)
-    if not (folder / GIVEN).exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        told = MAKERS[case.material](case, folder, shelf)
-        (folder / GIVEN).write_text(json.dumps(told, default=str))
+    with _alone(folder):
+        if not (folder / GIVEN).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            told = MAKERS[case.material](case, folder, shelf)
+            (folder / GIVEN).write_text(json.dumps(told, default=str))
     return _given(json.loads((folder / GIVEN).read_text()))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two histories of one run must not train it twice at once."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def _given(told: Told) -> Given:
     paths = {name: Path(told[name]) for name in ("run", "checkpoint", "outputs", "history", "scores") if name in told}
-    rest = {name: told[name] for name in ("recipe", "facts") if name in told}
+    rest = {name: told[name] for name in ("recipe", "facts", "columns") if name in told}
     data = {split: Path(path) for split, path in told.get("data", {}).items()}
     return Given(data=data, trust=TRUST, **paths, **rest)
 
@@ -122,31 +135,16 @@ def _with_recipe(case: Planned, what: Training, folder: Path) -> Told:
 
 
 def _run(case: Planned, folder: Path, shelf: Shelf) -> Told:
-    """Both ways of giving a run share one training, under the id of the first."""
-    if case.given == "history":
+    """All ways of giving a run share one training, under the id of the first."""
+    if case.as_history:
         other = replace(case, given="run")
         made(other, shelf)
         run = next((shelf.folder(other) / "train").glob("run-*"))
-        return {"history": _as_foreign(run / HISTORY, folder / "metrics.csv")}
+        return foreign(case.given, run / HISTORY, _training(case).resumed, folder)
     write_tree(_tree(case, shelf), folder / "data")
     start = shelf.start(case.split, case.recipe)
     run = train(case.recipe, _training(case), case.seed, folder / "data", folder / "train", start)
     return {"run": run, "data": {"data": folder / "data"}}
-
-
-def _as_foreign(history: Path, table: Path) -> Path:
-    """The ragged table that a common trainer writes: a row a logged step, a row a validation."""
-    names = ["step", "train_loss", "lr", "grad_norm", "val_pesq", "val_si_sdr"]
-    lines = [",".join(names)]
-    for row in read_history(history):
-        if row["kind"] == "step":
-            net = next(iter(row["turns"].values()))
-            values: Mapping[str, Any] = {"train_loss": net["loss"], "lr": net["lr"], "grad_norm": net["grad_norm"]}
-        else:
-            values = {f"val_{name}": value for name, value in row["means"].items()}
-        lines.append(",".join(str({"step": row["step"], **values}.get(name, "")) for name in names))
-    table.write_text("\n".join(lines) + "\n")
-    return table
 
 
 def _outputs(case: Planned, folder: Path, shelf: Shelf) -> Told:

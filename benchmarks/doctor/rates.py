@@ -10,7 +10,7 @@ from typing import Any
 from auscult.diagnose.examine import examine
 from auscult.diagnose.rates import FILE
 from benchmarks.doctor import figures
-from benchmarks.doctor.cases import fault_of
+from benchmarks.doctor.cases import injected
 from benchmarks.doctor.figures import Judged
 from benchmarks.doctor.materials import Shelf, made
 from benchmarks.doctor.verdict import BUDGET_S
@@ -28,7 +28,7 @@ def rates(judged: Judged, shelf: Shelf) -> dict[str, dict[str, int]]:
     for case, verdict in figures.faulty(judged):
         for one in verdict.heads:
             found[one.check, "named"] += 1
-            found[one.check, "right"] += one.causes[0] in fault_of(case).accepted  # type: ignore[union-attr]
+            found[one.check, "right"] += one.causes[0] in injected(case).accepted
     names = ("healthy", "alarms", "suspicions", "named", "right")
     return {check: {name: found[check, name] for name in names} for check in sorted({check for check, _ in found})}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.doctor import figures
-from benchmarks.doctor.cases import fault_of
+from benchmarks.doctor.cases import injected
 from benchmarks.doctor.cure import Cured
 from benchmarks.doctor.figures import LEVELS, Judged, Rate
 from benchmarks.doctor.harm import Harm
@@ -32,7 +32,9 @@ def markdown(split: str, judged: Judged, harms: Harms, cured: Sequence[Cured]) -
     unmade = [one for one in judged if one[1].failed.startswith(UNMADE)]
     sound = [one for one in judged if one not in unmade]
     broken = sum(bool(verdict.failed) for _, verdict in sound)
-    parts = [f"## {split}", _main(sound, harms), _families(sound), _healthy(sound), _severities(sound), _rules(sound)]
+    whole, alone = (figures.as_histories(sound, one) for one in (False, True))
+    parts = [f"## {split}", _main(whole, harms), _families(whole), _healthy(whole), _severities(whole)]
+    parts += [_histories(alone), _rules(whole, alone)]
     parts.append(_cure(cured) if cured else "The cure was not run.")
     parts.append(f"{len(unmade)} cases could not be made and are left out; on {broken} the doctor itself failed.")
     return "\n\n".join(parts) + "\n"
@@ -66,7 +68,7 @@ def _main(judged: Judged, harms: Harms) -> str:
 
 def _families(judged: Judged) -> str:
     def rows() -> Iterator[Sequence[object]]:
-        groups = figures.by(figures.faulty(judged), lambda case: fault_of(case).family)  # type: ignore[union-attr]
+        groups = figures.by(figures.faulty(judged), lambda case: injected(case).family)
         for family, part in groups.items():
             yield family, figures.recall(part, False), figures.recall(part, True), figures.named_right(part, True, 1)
 
@@ -89,17 +91,43 @@ def _severities(judged: Judged) -> str:
     return _lines(("severity", "found as fault", "found", "first name right"), rows())
 
 
-def _rules(judged: Judged) -> str:
-    runs = [one for one in judged if one[0].material == "run"]
+def _histories(alone: Judged) -> str:
+    """Runs of which nothing but a history was given, by its format; all of them first."""
+    groups = {"any": alone, **figures.by(alone, lambda case: case.given)}
 
     def rows() -> Iterator[Sequence[object]]:
-        for level, suspects in LEVELS.items():
-            named = figures.named_right(runs, suspects, 1)
-            yield f"auscult, {level}", figures.false_alarms(runs, suspects), figures.recall(runs, suspects), named
-        for one in figures.baselines(runs):
-            yield one.name, one.alarms, one.found, one.named
+        for way, part in groups.items():
+            for level, suspects in LEVELS.items():
+                for name, ill in (("shown", figures.shown(part, True)), ("not shown", figures.shown(part, False))):
+                    if ill or name == "shown":
+                        right = figures.named_right(ill, suspects, 1)
+                        yield (
+                            way,
+                            level,
+                            figures.false_alarms(part, suspects),
+                            name,
+                            figures.recall(ill, suspects),
+                            right,
+                        )
 
-    return _lines(("on runs", "false alarms", "found", "first name right"), rows())
+    head = ("history alone", "level", "false alarms", "faults that it", "found", "first name right")
+    return _lines(head, rows())
+
+
+def _rules(whole: Judged, alone: Judged) -> str:
+    """Beside simple judges: run folders, then histories with what they can show."""
+    folders = [one for one in whole if one[0].material == "run"]
+    readable = [*figures.healthy(alone), *figures.shown(alone, True)]
+
+    def rows() -> Iterator[Sequence[object]]:
+        for given, runs in (("run folder", folders), ("history", readable)):
+            for level, suspects in LEVELS.items():
+                alarms, found = figures.false_alarms(runs, suspects), figures.recall(runs, suspects)
+                yield given, f"auscult, {level}", alarms, found, figures.named_right(runs, suspects, 1)
+            for one in figures.baselines(runs):
+                yield given, one.name, one.alarms, one.found, one.named
+
+    return _lines(("a run, given as", "judge", "false alarms", "found", "first name right"), rows())
 
 
 def _cure(cured: Sequence[Cured]) -> str:
@@ -110,8 +138,16 @@ def _cure(cured: Sequence[Cured]) -> str:
 
 
 def as_data(judged: Judged, harms: Harms, cured: Sequence[Cured]) -> dict[str, Any]:
-    """The same for machines, with a row a case."""
-    levels = {
+    """The same for machines, with a row a case; histories alone apart."""
+    whole, alone = (figures.as_histories(judged, one) for one in (False, True))
+    readable = [*figures.healthy(alone), *figures.shown(alone, True)]
+    rows = [{"case": describe(case), "verdict": in_words(verdict)} for case, verdict in judged]
+    found = {"levels": _levels(whole, harms), "histories": _levels(readable, harms)}
+    return {**found, "cured": [vars(one) for one in cured], "cases": rows}
+
+
+def _levels(judged: Judged, harms: Harms) -> dict[str, Any]:
+    return {
         level: {
             "false_alarms": figures.false_alarms(judged, suspects).as_dict(),
             "recall": figures.recall(judged, suspects).as_dict(),
@@ -123,8 +159,6 @@ def as_data(judged: Judged, harms: Harms, cured: Sequence[Cured]) -> dict[str, A
         }
         for level, suspects in LEVELS.items()
     }
-    rows = [{"case": describe(case), "verdict": in_words(verdict)} for case, verdict in judged]
-    return {"levels": levels, "cured": [vars(one) for one in cured], "cases": rows}
 
 
 def write(path: Path, results: Mapping[str, Any], text: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import auscult
 from benchmarks.doctor.baselines import RULES
-from benchmarks.doctor.cases import Planned, fault_of
+from benchmarks.doctor.cases import Planned, injected
 from benchmarks.doctor.materials import Shelf, made
 
 BUDGET_S = 45.0
@@ -88,7 +88,7 @@ def read(path: Path) -> Verdict:
 
 
 def _asked(case: Planned, shelf: Shelf) -> Verdict:
-    from auscult.diagnose.examine import examine
+    from auscult.diagnose.examine import FAILED, examine
 
     began = _cpu_s()
     try:
@@ -102,6 +102,7 @@ def _asked(case: Planned, shelf: Shelf) -> Verdict:
         found = examine(given, BUDGET_S)
     except Exception as error:  # noqa: BLE001  the doctor's own failure counts against it
         return Verdict(case.id, failed=f"{type(error).__name__}: {error}"[:400], made_s=made_s, rules=rules)
+    broken = [f"{check}: {reason}" for check, reason in found.not_run if reason.startswith(FAILED)]
     heads = [one.finding for one in found.ranked]
     first = heads[0].remedy if heads else None
     slow = sorted(((name, round(seconds, 2)) for name, seconds in found.ran), key=lambda one: -one[1])[:3]
@@ -115,6 +116,7 @@ def _asked(case: Planned, shelf: Shelf) -> Verdict:
         made_s,
         rules,
         tuple(first.settings) if first else (),
+        "; ".join(broken)[:400],
     )
 
 
@@ -127,8 +129,8 @@ def all_judged(
     cases: Iterable[Planned], shelf: Shelf, jobs: int, told: Callable[[str], None]
 ) -> Iterator[tuple[Planned, Verdict]]:
     """Verdicts as they come, ``jobs`` at a time. Histories come last: they are of runs that other cases train."""
-    ordered = sorted(cases, key=lambda case: case.given == "history")
-    late = [case for case in ordered if case.given == "history"]
+    ordered = sorted(cases, key=lambda case: case.as_history)
+    late = [case for case in ordered if case.as_history]
     for part in (ordered[: len(ordered) - len(late)], late):
         with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
             waiting = {pool.submit(judged, case, shelf): case for case in part}
@@ -140,7 +142,7 @@ def all_judged(
 
 def describe(case: Planned) -> str:
     """A case in a line, for whoever runs the benchmark."""
-    what = "healthy" if case.fault is None else f"{case.fault} {case.severity:g} ({fault_of(case).accepted[0]})"  # type: ignore[union-attr]
+    what = "healthy" if case.fault is None else f"{case.fault} {case.severity:g} ({injected(case).accepted[0]})"
     return f"[{case.id}] {case.material}/{case.given} {case.recipe} {case.corpus}: {what}"
 
 

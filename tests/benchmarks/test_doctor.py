@@ -11,13 +11,16 @@ import pytest
 
 from auscult.audio.clip import Clip
 from auscult.diagnose.causes import BY_ID
-from benchmarks.doctor.cases import FROZEN, SEEDS, faults, planned
+from auscult.diagnose.gather.history import read_curves
+from benchmarks.doctor.cases import FOREIGN, FROZEN, SEEDS, faults, planned
 from benchmarks.doctor.fault import Fault
 from benchmarks.doctor.figures import Rate, false_alarms, named_right, precision, recall
 from benchmarks.doctor.harm import permutation
+from benchmarks.doctor.histories import WRITERS, foreign
 from benchmarks.doctor.recorded import Recorded, generator, read_folder, write_tree
 from benchmarks.doctor.runs import recipe_of
 from benchmarks.doctor.spec import Training
+from benchmarks.doctor.table import markdown
 from benchmarks.doctor.verdict import Told, Verdict
 
 
@@ -112,3 +115,48 @@ def test_verdict_levels_are_counted_apart() -> None:
     assert (false_alarms(judged, False).hits, false_alarms(judged, True).hits) == (0, 1)
     assert (recall(judged, False).hits, recall(judged, True).hits) == (0, 1)
     assert named_right(judged, True, 1) == Rate(1, 1)
+
+
+def history(path: Path, steps: int = 40) -> Path:
+    rows: list[dict[str, object]] = []
+    for at in range(5, steps + 1, 5):
+        net = {"loss": 2.0 / at, "lr": 0.01, "grad_norm": 0.5 + at, "parts": {"magnitude": 1.0 / at, "si_sdr": 9.0}}
+        rows.append({"kind": "step", "step": at, "turns": {"net": net, "discriminator": {"loss": 0.25}}})
+        if at % 10 == 0:
+            rows.append({"kind": "validation", "step": at, "means": {"pesq": 1.0 + at / 50, "si_sdr": float(at)}})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize("way", WRITERS)
+def test_a_run_is_the_same_in_every_format_of_others(way: str, tmp_path: Path) -> None:
+    if way == "history-events":
+        pytest.importorskip("tensorboard")
+    told = foreign(way, history(tmp_path / "history.jsonl"), True, tmp_path)
+    found = read_curves(told["history"], told.get("columns"))
+    for name, values in {
+        "train.loss": [2.0 / at for at in range(5, 41, 5)],
+        "grad_norm": [0.5 + at for at in range(5, 41, 5)],
+        "lr": [0.01] * 8,
+        "valid.pesq": [1.2, 1.4, 1.6, 1.8],
+        "valid.si_sdr": [10, 20, 30, 40],
+    }.items():
+        assert found.curves[name].values == pytest.approx(values, rel=1e-3)
+    assert found.last == 40
+    assert ("discriminator.loss" in found.curves) == (way != "history")
+    assert found.starts == ((25.0,) if way in ("history-events", "history-log") else ())
+
+
+def test_histories_are_given_of_what_they_can_show_and_counted_apart() -> None:
+    for split in SEEDS:
+        cases = [case for case in planned(split) if case.given in FOREIGN]
+        assert {case.given for case in cases} == set(FOREIGN)
+        assert all(faults()["run", case.fault].in_history for case in cases if case.fault)
+        assert sum(case.fault is None for case in cases) > len(cases) / 2
+        runs = {replace(case, given="run").id for case in cases}
+        assert runs <= {case.id for case in planned(split)}
+    well, ill = (next(c for c in planned("dev") if c.given in FOREIGN and (c.fault is None) == sound)
+                 for sound in (True, False))  # fmt: skip
+    text = markdown("dev", [(well, Verdict("a")), (ill, Verdict("b"))], {}, [])
+    assert f"| {well.given} | fault | 0/1" in text
+    assert "| any | fault | 0/1 = 0.0 % [0.0, 79.3] | shown | 0/1" in text
