@@ -65,7 +65,6 @@ def diagnose(
         return
     from auscult.diagnose.case import Given
     from auscult.diagnose.examine import examine
-    from auscult.report.diagnosis import as_data, write_diagnosis
 
     given = Given(
         data=dict(splits_of(data or ())),
@@ -89,19 +88,25 @@ def diagnose(
     budget_s = seconds_of(budget)
     with naming_checks() as told:
         found = examine(given, budget_s, _families(only), told)
+    _give(found, json, html)
+    raise typer.Exit(found.exit_code)
+
+
+def _give(found: Diagnosis, json: Path | None, html: Path | None) -> None:
+    """Words for people, unless the output is for programs; and the files that were asked for."""
+    from auscult.files import write_bytes
+    from auscult.report.diagnosis import as_data, write_diagnosis
+
     printed = json is not None and str(json) == "-"
     if printed:
         typer.echo(as_json(as_data(found)))
     else:
         print_diagnosis(found)
     if json is not None and not printed:
-        from auscult.files import write_bytes
-
         write_bytes(json, as_json(as_data(found)).encode())
     if html is not None:
         write_diagnosis(html, found)
         typer.echo(f"page: {html}", err=True)
-    raise typer.Exit(found.exit_code)
 
 
 def _check(given: Given) -> None:

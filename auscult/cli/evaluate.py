@@ -73,9 +73,7 @@ def evaluate(
     given = _Given(clean, noisy, data or (), enhanced or (), model or (), settings or (), told, facts, group or ())
     if matrix is not None:
         given.refuse(matrix)
-    study = given.study() if matrix is None else Study.read(matrix)
-    opened = {name: choice.value for name, choice in (("weights", weights), ("precision", precision)) if choice}
-    study = replace(study, opening=replace(study.opening, trust=tuple(trust or ()), **opened))  # no file trusts itself
+    study = _opened(given.study() if matrix is None else Study.read(matrix), weights, precision, trust)
     planned = plan(replace(study, metrics=_metrics(study, metrics, form)), out, common)
     others = {str(folder): load(folder) for folder in beside or ()}
     join(planned.evaluation, others, mixed)  # what cannot be joined is refused before the work
@@ -95,6 +93,12 @@ def evaluate(
         return
     _print(whole, summary)
     typer.echo(f"in {out}: {', '.join(written)}")
+
+
+def _opened(study: Study, weights: options.AskedWeights, precision: options.AskedPrecision, trust: Trust) -> Study:
+    """How the study's models are opened; whom to trust is said here, for no file trusts itself."""
+    opened = {name: choice.value for name, choice in (("weights", weights), ("precision", precision)) if choice}
+    return replace(study, opening=replace(study.opening, trust=tuple(trust or ()), **opened))
 
 
 def _metrics(study: Study, asked: str, form: options.Format | None) -> tuple[str, ...]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from auscult.ablate.contrasts import EFFECT, FEW, INCOMPLETE, NONE, Answer
+from auscult.ablate.findings import ArmFinding
 from auscult.ablate.record import ArmRecord, commits
 from auscult.ablate.results import Results
 from auscult.errors import AuscultError
@@ -33,8 +34,12 @@ LISTENED = 15
 STYLE = {NONE: "open", FEW: "open", INCOMPLETE: "worse"}
 
 
-def write_ablation(results: Results, listen: bool) -> list[str]:
+def write_ablation(results: Results, listen: bool, findings: Sequence[ArmFinding] = ()) -> list[str]:
     """Write page, tables and listening pages into the ladder's folder; their names.
+
+    Args:
+        listen: write listening pages.
+        findings: of the arms' trainings.
 
     Raises:
         MissingExtra: jinja2 or pyloudnorm is not installed. OutputError: the folder cannot be written.
@@ -45,7 +50,7 @@ def write_ablation(results: Results, listen: bool) -> list[str]:
         "scores.csv": tables.csv_text(results.evaluation),
         "table.md": tables.markdown(evaluation, summary),
         "table.tex": tables.latex(evaluation, summary),
-        "answers.json": json.dumps(without_gaps([asdict(one) for one in _every(results)]), indent=1),
+        "answers.json": json.dumps(without_gaps(_plain(results, findings)), indent=1),
     }
     for name, text in texts.items():
         write_bytes(results.folder / name, text.encode())
@@ -58,6 +63,7 @@ def write_ablation(results: Results, listen: bool) -> list[str]:
         ladder=results.record.ladder,
         factors=_factors(results),
         arms=[_arm(arm, results, summary) for arm in results.arms],
+        findings=findings,
         metrics=[" ".join(filter(None, [one.name, arrow(one), one.unit])) for one in evaluation.metrics],
         exploratory=[_row(one) for one in results.exploratory],
         notes=[*_notes(results), *summary.notes, *notes],
@@ -76,6 +82,11 @@ def write_ablation(results: Results, listen: bool) -> list[str]:
 
 def _every(results: Results) -> list[Answer]:
     return [*results.answers, *results.exploratory]
+
+
+def _plain(results: Results, findings: Sequence[ArmFinding]) -> dict[str, Any]:
+    """Answers and findings for programs."""
+    return {"answers": [asdict(one) for one in _every(results)], "findings": [asdict(one) for one in findings]}
 
 
 def _complete(results: Results) -> list[Answer]:

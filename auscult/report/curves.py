@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from auscult.diagnose.reference import Band, Reference, load
 from auscult.report.runfolder import Run, direction
 from auscult.report.tables import digits_of
 from auscult.train.history import Series, smoothed, thinned
@@ -72,7 +73,36 @@ def curves_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     metrics = dict.fromkeys(metric for run in runs for metric in run.history.metrics)
     validations = [_validation_curve(metric, runs) for metric in metrics]
     drawn = [*losses, *_share_curves(runs), *validations, *_calibration_curves(runs), *others]
-    return [one for one in drawn if one["lines"]]
+    return _before_healthy([one for one in drawn if one["lines"]], runs)
+
+
+def _before_healthy(drawn: Sequence[dict[str, Any]], runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Charts with the band of healthy runs behind them, where all runs are of one recipe that has a reference."""
+    names = {str(run.recipe.get("name", "")) for run in runs}
+    known = load(next(iter(names))) if len(names) == 1 else None
+    if known is None:
+        return list(drawn)
+    bands = {_band_title(name): band for name, band in known.curves.items()}
+    return [
+        one | {"band": _drawn_band(known, bands[title])} if (title := _bare_title(one)) in bands else one
+        for one in drawn
+    ]
+
+
+def _band_title(curve: str) -> str:
+    """The title of the chart that shows a curve of a reference."""
+    return "loss" if curve == "train.loss" else curve.removeprefix("valid.")
+
+
+def _bare_title(curve: Mapping[str, Any]) -> str:
+    """Without what is said of turns and directions: the first turn's loss is that of the net."""
+    title = str(curve["title"]).partition(",")[0]
+    return "loss" if title in ("loss", "loss of net") else title if curve["kind"] == "validation" else ""
+
+
+def _drawn_band(known: Reference, band: Band) -> dict[str, Any]:
+    words = f"grey: where 95 % of further healthy runs lie ({known.runs} seeds)"
+    return {"steps": list(band.at), "low": [*map(brief, band.low)], "high": [*map(brief, band.high)], "words": words}
 
 
 def _curve(quantity: Quantity, runs: Sequence[Run]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from auscult.audio.clip import Clip
 from auscult.audio.writer import write
 from auscult.cli import app
+from auscult.diagnose.reference import Band, Reference
 from auscult.errors import AuscultError, DataError
 from auscult.hub.runs import read_history
 from auscult.report.curves import curves_of
@@ -262,6 +263,21 @@ def test_long_histories_make_small_pages(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "long", rows, {"training": {"steps": 200_000, "clip_norm": None}}, samples=0)
     payload = json.dumps(curves_of([read_run(folder)]))
     assert len(payload) < 120_000
+
+
+HEALTHY = Reference("made", 5, {}, "", {
+    "train.loss": Band([100.0, 200.0, 300.0], [0.8, 0.6, 0.4], [0.7, 0.5, 0.3], [0.9, 0.7, 0.5]),
+    "valid.pesq": Band([100.0, 300.0], [1.5, 2.0], [1.4, 1.9], [1.6, 2.1]),
+})  # fmt: skip
+
+
+def test_healthy_runs_of_the_recipe_lie_behind_its_curves(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not [one for one in curves_of([run]) if "band" in one], "no reference, no band"
+    monkeypatch.setattr("auscult.report.curves.load", lambda name: HEALTHY if name == RECIPE["name"] else None)
+    bands = {one["title"]: one["band"] for one in curves_of([run]) if "band" in one}
+    assert list(bands) == ["loss", "pesq, higher is better"]
+    assert bands["loss"]["low"] == [0.7, 0.5, 0.3]
+    assert "5 seeds" in bands["loss"]["words"]
 
 
 # The page
@@ -524,6 +540,19 @@ def test_every_chart_is_drawn(open_page: Callable[..., Any], single: Path) -> No
     assert page.locator("text=clip limit 2").count() == 1
     assert page.locator(".chart .best").count() == 2
     assert page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
+    assert "NaN" not in page.locator("#curves").inner_html()
+    assert problems(page) == []
+
+
+def test_the_band_of_healthy_runs_is_drawn(
+    open_page: Callable[..., Any], run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auscult.report.curves.load", lambda _: HEALTHY)
+    write_runs(tmp_path / "page.html", [run_folder])
+    page = open_page(tmp_path / "page.html", viewport={"width": 1280, "height": 900})
+    page.wait_for_selector("html[data-ready]")
+    assert page.locator(".chart path.healthy").count() == 2
+    assert page.locator("figcaption .healthy").first.inner_text().startswith("grey: where 95 % of further healthy runs")
     assert "NaN" not in page.locator("#curves").inner_html()
     assert problems(page) == []
 

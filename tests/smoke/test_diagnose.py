@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,19 @@ def test_sound_data_are_no_fault_and_programs_read_them(auscult: Run, clean: Cli
     assert (code, found["exit_code"], found["findings"]) == (0, 0, [])
     assert found["facts"]["rate_hz"] == {"value": 16000, "source": "--fact"}
     assert {"unrelated-pairs", "lag"} <= {cause for one in found["ruled_out"] for cause in one["causes"]}
+
+
+def test_a_check_that_fails_costs_no_other_answer(auscult: Run, chance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(case: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    mended = [replace(one, run=broken) if one.id == "too-few-items" else one for one in checks()]
+    monkeypatch.setattr("auscult.diagnose.examine.checks", lambda: mended)
+    code, out, _ = auscult("diagnose", "--scores", chance)
+    assert code == 1
+    assert "clean and noisy are different recordings" in out
+    told = "the check itself failed, please report it: ZeroDivisionError: division by zero"
+    assert f"{told}\n    would allow: too-few-items" in out
 
 
 def test_every_check_is_explained(auscult: Run) -> None:

@@ -148,6 +148,13 @@ function drawShares(chart, line, x, y) {
   });
 }
 
+// Where further healthy runs of the recipe lie; it may leave the chart, whose limits are those of the lines.
+function drawHealthy(chart, band, x, y, cut) {
+  const above = band.steps.map((step, i) => [x(step), y.at(band.high[i])]);
+  const below = band.steps.map((step, i) => [x(step), y.at(band.low[i])]).reverse();
+  chart.root.append(svg("path", { class: "healthy", "clip-path": cut, d: `${path([...above, ...below])}Z` }));
+}
+
 function drawCurve(box) {
   const number = box.dataset.curve, curve = data.curves[number];
   const lines = curve.lines.filter((line) => !hidden.has(line.run));
@@ -159,6 +166,7 @@ function drawCurve(box) {
   drawValueAxis(chart, y, right);
   horizontalAxis(chart, x, [0, last], FRAME.top, bottom, "steps");
   const cut = inside(chart, number, right, bottom);
+  if (curve.band) drawHealthy(chart, curve.band, x, y, cut);
   for (const line of lines) {
     if (curve.kind === "shares") drawShares(chart, line, x, y);
     else if (curve.kind === "validation") drawValidation(chart, line, x, y);
