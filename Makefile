@@ -13,7 +13,8 @@ DATA ?= data
 
 .PHONY: demo test check docs model clean bench-speed bench-net bench-cmgan bench-engine bench-loader bench-default bench-score \
 	bench-coverage bench-metrics bench-evaluate bench-references bench-report bench-tfgridnet bench-calls bench-memory \
-	bench-defect bench-descent bench-null bench-noise bench-reference bench-dit bench-cases bench-doctor bench-doctor-quick
+	bench-defect bench-descent bench-null bench-noise bench-reference bench-dit bench-superres bench-splice bench-cases \
+	bench-doctor bench-doctor-quick
 
 demo: $(VENV)/.demo
 ifeq ($(FILE),)
@@ -117,6 +118,13 @@ bench-null: $(VENV)/.dev
 
 bench-noise: $(VENV)/.dev
 	$(BIN)/python benchmarks/noise_conditioning.py --data $(DATA) --out runs-noise --train
+
+# MODEL=run folder or file, to have it beside them
+bench-superres: $(VENV)/.dev
+	$(BIN)/python benchmarks/superres_baselines.py --data $(DATA) $(if $(MODEL),--model $(MODEL))
+
+bench-splice: $(VENV)/.dev
+	$(BIN)/python benchmarks/superres_splice.py --data $(DATA)
 
 # RUNS: run folders of shipped recipes, three seeds or more each (benchmarks/reference_curves.py)
 bench-reference: $(VENV)/.dev

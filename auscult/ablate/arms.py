@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
 from auscult import recipe
 from auscult.ablate.ladder import BASE, Arm, Ladder, ancestry, assignments
 from auscult.errors import AuscultError, RecipeError, few
+from auscult.evaluate.extensions import SETTINGS as EXTENSION
+from auscult.evaluate.extensions import Extensions, defaults, unextended
 from auscult.evaluate.references import DURATION, SOURCE
 from auscult.hub.bundle import Meta, Weights
-from auscult.hub.opening import settled
+from auscult.hub.opening import hears_beside, hears_noise, settled
 from auscult.plain import leaves
 from auscult.train.settings import Options
 from auscult.train.setup import RunPlan, plan_run
 
-TOLD = (SOURCE, DURATION, "strength")
+TOLD = (SOURCE, DURATION, "strength", *sorted(EXTENSION))
 """Settings of a restoration that are no leaves of the method."""
 JUDGING = ("validation", "seed", "name")
 """What arms cannot change: they are judged alike, and the ladder has the seeds."""
@@ -61,8 +63,7 @@ class Rung:
     @property
     def method(self) -> Mapping[str, Any]:
         """The method as it restores, every default in view."""
-        overrides = assignments({name: value for name, value in self.settings.items() if name not in TOLD})
-        return settled(Meta(dict(self.plan.resolved["method"])), self.name, (), overrides).as_dict()
+        return self._settled.as_dict()
 
     @property
     def change(self) -> list[str]:
@@ -72,7 +73,17 @@ class Rung:
     @property
     def conditioned(self) -> bool:
         """Whether its restorations are told of the noise."""
-        return self.method.get("conditioning") is not None
+        return hears_noise(self._settled)
+
+    @property
+    def hears(self) -> frozenset[str] | None:
+        """What it is told beside the recording, if it extends the band."""
+        return hears_beside(self._settled)
+
+    @cached_property
+    def _settled(self) -> recipe.Plan:
+        overrides = assignments({name: value for name, value in self.settings.items() if name not in TOLD})
+        return settled(Meta(dict(self.plan.resolved["method"])), self.name, (), overrides)
 
 
 def bind(ladder: Ladder, data: Path | None) -> dict[str, Rung]:
@@ -106,9 +117,22 @@ def _bound(ladder: Ladder, base: Mapping[str, Any], data: Path | None, name: str
         raw = recipe.override(dict(base), assignments(changes))
         rung = Rung(name, role, way[-1], raw, plan_run(raw, Options(), data), settings, weights)
         _ = rung.method  # a setting that the method does not know is named now
+        _check_heeded(rung)
     except AuscultError as error:
         raise type(error)(f"arm '{name}': {error}") from error
     return rung
+
+
+def _check_heeded(rung: Rung) -> None:
+    """Refuse to ask a model for what it would not heed, before it is trained.
+
+    Raises:
+        RestorationError: naming it.
+    """
+    if asked := EXTENSION & rung.settings.keys():
+        if rung.hears is None:
+            raise unextended("its model", asked)
+        Extensions.of({name: rung.settings[name] for name in asked}, [], rung.hears, "its model")
 
 
 def _checked(rung: Rung, parent: Rung) -> tuple[Difference, ...]:
@@ -155,7 +179,7 @@ def _training(rung: Rung) -> dict[str, Any]:
 
 
 def _restoring(rung: Rung) -> dict[str, Any]:
-    told = {name: rung.settings[name] for name in TOLD if name in rung.settings}
+    told = {**defaults(rung.hears), **{name: rung.settings[name] for name in TOLD if name in rung.settings}}
     return {**dict(leaves(rung.method)), **told, "weights": rung.weights}
 
 

@@ -8,7 +8,7 @@ that it waits for, and the parameters that no gradient can reach.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -22,15 +22,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from auscult import recipe
+from auscult.data.captions import as_bytes
 from auscult.data.references import Reference, conditions
 from auscult.methods.base import Conditions, Method
-from auscult.methods.conditioning import condition_of
+from auscult.methods.chains import chains_of
 from auscult.rng import Draws, Key
 from auscult.train.setup import RunPlan
 from auscult.units import samples
 
 SECOND_S = 1.0
 """Length of the signal that is restored dry."""
+CAPTION = "a caption of five words"
 FLOAT_BYTES = 4
 OPTIMISER_COPIES = {"adam": 2, "adamw": 2, "sgd": 1}
 
@@ -43,6 +45,8 @@ class Call:
     backward_flops: int
     held_bytes: int
     """What the backward pass waits for, beside the parameters."""
+    rows: int
+    """How often the item is in the call: guidance asks for several answers at once, training for one."""
     unreached: tuple[str, ...]
     """Parameters that no gradient reaches."""
 
@@ -68,13 +72,14 @@ class Dry:
     @property
     def step_flops(self) -> float:
         """Of one training step, one call an item."""
-        each = self.call.forward_flops + self.call.backward_flops if self.call else 0
-        return each * self.batch * self.item_s
+        if self.call is None:
+            return 0.0
+        return (self.call.forward_flops + self.call.backward_flops) / self.call.rows * self.batch * self.item_s
 
     @property
     def training_bytes(self) -> float:
         """Of one training step: state, and activations of a micro-batch."""
-        held = self.call.held_bytes if self.call else 0
+        held = self.call.held_bytes / self.call.rows if self.call else 0
         return self.state_bytes + held * self.batch * self.item_s
 
 
@@ -107,13 +112,13 @@ def rehearse(plan: RunPlan, restoring: Mapping[str, Any], known: Known) -> Rehea
     nets = method.nets()
     for turn in method.turns:
         plan.optimisers[turn].build(nets[turn])  # freezes what the recipe freezes
-    stands = {name: _Stand(net, _key(name, bound, plan), known) for name, net in nets.items()}
+    counted = {name: _Counted(net, _key(name, bound, plan), known) for name, net in nets.items()}
     noise = Key(0).child("dry").numpy().standard_normal((1, samples(SECOND_S, method.rate_hz))).astype(np.float32)
-    noisy, given = torch.from_numpy(noise)[None], (_told(noise),) if method.conditions else ()
-    method.restore(stands, noisy, Draws([0]), *given)
-    method.rated(stands, noisy, noisy)
-    found = {name: _dry(plan, name, stand) for name, stand in stands.items()}
-    return Rehearsal(found, tuple(line for net in nets.values() for line in _chain(net)))
+    noisy, given = torch.from_numpy(noise)[None], _given(method, noise)
+    method.restore(nets, noisy, Draws([0]), *given)
+    method.rated(nets, noisy, noisy)
+    found = {name: _dry(plan, name, one) for name, one in counted.items()}
+    return Rehearsal(found, tuple(chains_of(nets.values())))
 
 
 def _key(name: str, bound: recipe.Plan, plan: RunPlan) -> str:
@@ -124,47 +129,52 @@ def _key(name: str, bound: recipe.Plan, plan: RunPlan) -> str:
     return f"{name} {recipe.digest({'nets': own, 'optimiser': plan.resolved['optimiser'].get(name)})}"
 
 
-def _told(noise: np.ndarray) -> Conditions:
+def _given(method: Method, noise: np.ndarray) -> tuple[Conditions, ...]:
+    """What the method may be told: a noise reference, or a caption."""
+    if method.conditions:
+        return (_reference(noise),)
+    return ({"text": torch.from_numpy(as_bytes(CAPTION)[None])},) if method.extension is not None else ()
+
+
+def _reference(noise: np.ndarray) -> Conditions:
     """A reference of half the signal."""
     reference = Reference.of(noise[:, : noise.shape[1] // 2], {"origin": "dry"})
     told = conditions(reference, noise.shape[1] // 2, 1.0)
     return {name: torch.from_numpy(values[None]) for name, values in told.items()}
 
 
-def _dry(plan: RunPlan, name: str, stand: _Stand) -> Dry:
-    parameters = list(stand.net.parameters())
+def _dry(plan: RunPlan, name: str, counted: _Counted) -> Dry:
+    parameters = list(counted.net.parameters())
     learning = sum(p.numel() for p in parameters if p.requires_grad)
     total = sum(p.numel() for p in parameters)
     copies = 1 + OPTIMISER_COPIES[plan.optimisers[name].algorithm] if name in plan.optimisers else 0
     averages = total if plan.training.ema_decay is not None and name in plan.optimisers else 0
     state = FLOAT_BYTES * (total + copies * learning + averages)
     item_s = plan.data.crop_s or SECOND_S
-    return Dry(total, total - learning, stand.calls, stand.first, state, plan.training.batch, item_s)
+    return Dry(total, total - learning, counted.calls, counted.first, state, plan.training.batch, item_s)
 
 
-class _Stand(nn.Module):
-    """Stands in for a net: counts its calls and answers zeros of the right shape."""
+class _Counted:
+    """A net whose calls are counted and answered by zeros of the right shape."""
 
     def __init__(self, net: nn.Module, key: str, known: Known):
-        super().__init__()
-        object.__setattr__(self, "net", net)  # not a part of this module: what is asked of the net, the net answers
-        self.calls, self._key, self._known = 0, key, known
+        self.net, self.calls, self._key, self._known = net, 0, key, known
         self.first: Call | None = None
+        self._computed = net.forward
+        vars(net)["forward"] = self._answered  # what else is asked of the net, the net answers
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["net"], name)
-
-    def forward(self, *inputs: Any) -> Tensor:
+    def _answered(self, *inputs: Any) -> Tensor:
         """Zeros; the first call is differentiated, later ones of the same shapes are known."""
         self.calls += 1
         key = f"{self._key} {[_shape(one) for one in inputs]}"
         if self.first is None:
             if key not in self._known.calls:
-                self._known.calls[key], self._known.shapes[key] = _differentiated(self.net, inputs)
+                found = _differentiated(self.net, self._computed, inputs)
+                self._known.calls[key], self._known.shapes[key] = found
             self.first = self._known.calls[key]
         if key not in self._known.shapes:
             with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-                answer = self.net(*(_cut(one, []) for one in inputs))
+                answer = self._computed(*(_cut(one, []) for one in inputs))
             self._known.shapes[key] = answer.shape, answer.dtype
         shape, dtype = self._known.shapes[key]
         return torch.zeros(shape, dtype=dtype)
@@ -174,7 +184,9 @@ def _shape(value: Any) -> Any:
     return tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
 
 
-def _differentiated(net: nn.Module, inputs: tuple[Any, ...]) -> tuple[Call, tuple[torch.Size, torch.dtype]]:
+def _differentiated(
+    net: nn.Module, computed: Callable[..., Tensor], inputs: tuple[Any, ...]
+) -> tuple[Call, tuple[torch.Size, torch.dtype]]:
     """One call forward and backward on fake tensors, counted; and what it answers."""
     named = [(name, p) for name, p in net.named_parameters() if p.requires_grad]
     learning = [p for _, p in named]
@@ -183,20 +195,22 @@ def _differentiated(net: nn.Module, inputs: tuple[Any, ...]) -> tuple[Call, tupl
     given = [_cut(one, cuts) for one in inputs]
     with FakeTensorMode(allow_non_fake_inputs=True), _Operations() as done:
         with saved_tensors_hooks(held.keep, held.give), torch.enable_grad():
-            answer = net(*given)
+            answer = computed(*given)
         forward = done.flops
         towards = [*learning, *(cut for _, cut in cuts)]
         gradients = torch.autograd.grad(answer.abs().sum(), towards, allow_unused=True)
     asked = [told for (told, _), gradient in zip(cuts, gradients[len(named) :], strict=True) if gradient is not None]
     before = _reached(asked, learning)
     missed = [name for i, (name, _) in enumerate(named) if gradients[i] is None and i not in before]
-    return Call(forward, done.flops - forward, held.bytes, tuple(missed)), (answer.shape, answer.dtype)
+    return Call(forward, done.flops - forward, held.bytes, len(answer), tuple(missed)), (answer.shape, answer.dtype)
 
 
 def _cut(value: Any, cuts: list[tuple[Tensor, Tensor]]) -> Any:
     """An input without what it was computed from, which fake tensors cannot follow; both are noted in ``cuts``."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.replace(value, **{name: _cut(part, cuts) for name, part in vars(value).items()})
+    if isinstance(value, tuple):
+        return tuple(_cut(part, cuts) for part in value)
     if not isinstance(value, Tensor) or value.grad_fn is None:
         return value
     cuts.append((value, value.detach().requires_grad_()))
@@ -245,18 +259,3 @@ class _Held:
     @cached_property
     def bytes(self) -> int:
         return sum(storage.nbytes() for storage in self.storages.values())
-
-
-def _chain(net: nn.Module) -> list[str]:
-    """Sizes from the encoder of a condition into the net, one line an injection."""
-    condition = condition_of(net)
-    if condition is None:
-        return []
-    width = f" {condition.encoder.count} x {condition.encoder.width}" if condition.encoder.width else ""
-    lines = []
-    for injection in condition.injections:
-        matrices = [f"{name} {' x '.join(map(str, p.shape))}" for name, p in injection.named_parameters() if p.ndim > 1]
-        some = matrices[:2] + ([f"... {matrices[-1]}"] if len(matrices) > 2 else [])
-        place = f"{type(injection).__name__} at {injection.site}"
-        lines.append(f"{type(condition.encoder).__name__}{width} -> {place}: {', '.join(some) or 'no weights'}")
-    return lines

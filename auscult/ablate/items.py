@@ -1,7 +1,8 @@
 """The items that all arms are judged on: drawn once, kept as sound, the same for every arm, seed and machine.
 
 <ladder>/items/
-    items.jsonl      what ``auscult evaluate`` reads: clean, noisy and facts of each item; written last
+    items.jsonl      what ``auscult evaluate`` reads: clean, noisy and facts of each item, its caption where the data
+                     have captions; written last
     clean/ noisy/    float WAV
     reference/       noise references, where the data has them
     exchanged/       the reference of another item for each, at the level of the own one: a control
@@ -18,14 +19,16 @@ from typing import Any
 import numpy as np
 
 from auscult import recipe
-from auscult.ablate.ladder import Ladder
+from auscult.ablate.ladder import Ladder, assignments
 from auscult.audio.clip import Clip
 from auscult.audio.level import peak
 from auscult.audio.writer import write
+from auscult.data.captions import as_text
 from auscult.data.pairs import Pair, heard_type
 from auscult.data.references import Reference
 from auscult.errors import EvaluationError, RecipeError
 from auscult.evaluate.datasets import DataSet
+from auscult.evaluate.extensions import CAPTION
 from auscult.files import write_bytes
 from auscult.restore.references import recalled
 from auscult.rng import Key
@@ -38,13 +41,17 @@ LIST, REFERENCES, EXCHANGED = "items.jsonl", "reference", "exchanged"
 
 @dataclass(frozen=True)
 class Listed:
-    """Where the items are. ``identity`` changes when they do; ``references``: a folder of noise references, if any."""
+    """Where the items are. ``identity`` changes when they do.
+
+    ``references``: a folder of noise references, if any; ``captions``: whether the items have some.
+    """
 
     data: DataSet
     identity: str
     count: int
     references: Path | None = None
     reference_s: float = 0.0
+    captions: bool = False
 
 
 def validation_of(ladder: Ladder, data: Path | None) -> Validation:
@@ -53,7 +60,7 @@ def validation_of(ladder: Ladder, data: Path | None) -> Validation:
     Raises:
         RecipeError: the recipe has none.
     """
-    section = recipe.read(ladder.recipe).get("validation")
+    section = _base(ladder).get("validation")
     if not section:
         raise RecipeError(
             f"ladder {ladder.name}: {ladder.recipe} has no validation data to draw items from; give pairs in evaluation"
@@ -73,15 +80,18 @@ def listed(ladder: Ladder, data: Path | None, out: Path, make: bool = True) -> L
     if judged.pairs is not None:
         pairs = judged.pairs.below(data) if data else judged.pairs
         pairs = replace(pairs, patterns={**pairs.patterns, **judged.patterns})
-        return Listed(pairs, recipe.digest(recipe_form(pairs)), len(pairs.contents("items", {}).items))
+        items = pairs.contents("items", {}).items
+        captions = all(CAPTION in item.facts for item in items)
+        return Listed(pairs, recipe.digest(recipe_form(pairs)), len(items), captions=captions)
     validation = validation_of(ladder, data)
     count = min(judged.items, len(validation.data))
     identity = recipe.digest({"items": count, "data": validation.data.digest(), "section": _section(ladder)})
     if make:
         _draw(validation, out / "items", identity)
     found = DataSet(manifest=out / "items" / LIST, patterns=judged.patterns)
-    if (told := validation.data.no_conditions()) == {}:
-        return Listed(found, identity, count)
+    told = validation.data.no_conditions()
+    if "noise" not in told:
+        return Listed(found, identity, count, captions="text" in told)
     longest_s = told["noise"].shape[-1] / validation.data.rate_hz
     return Listed(found, identity, count, out / "items" / REFERENCES, longest_s)
 
@@ -92,8 +102,13 @@ def recipe_form(pairs: DataSet) -> dict[str, Any]:
 
 
 def _section(ladder: Ladder) -> Mapping[str, Any]:
-    section: Mapping[str, Any] = recipe.read(ladder.recipe)["validation"]["data"]
+    section: Mapping[str, Any] = _base(ladder)["validation"]["data"]
     return section
+
+
+def _base(ladder: Ladder) -> Mapping[str, Any]:
+    """The recipe with what the ladder changes of it for all arms."""
+    return recipe.override(recipe.read(ladder.recipe), assignments(ladder.common))
 
 
 def _draw(validation: Validation, folder: Path, identity: str) -> None:
@@ -109,9 +124,9 @@ def _draw(validation: Validation, folder: Path, identity: str) -> None:
     key = Key(0).child("ladder", "items")
     rows: list[dict[str, Any]] = []
     references: dict[str, Reference] = {}
-    for number, (index, pair) in enumerate(zip(validation.indices(), held_out(validation, key), strict=True)):
-        reference = recalled(pair.conditions, peak(pair.noisy)) if pair.conditions else None
-        if reference is None and pair.conditions:
+    for number, (index, pair) in enumerate(held_out(validation, key).items()):
+        reference = recalled(pair.conditions, peak(pair.noisy)) if "noise" in pair.conditions else None
+        if reference is None and "noise" in pair.conditions:
             continue
         name, kind = _name(pair, number), heard_type(validation.data, index, pair)
         rows.append(_kept(pair, folder, name) | ({} if kind is None else {"noise_type": kind}))
@@ -129,10 +144,11 @@ def _name(pair: Pair, number: int) -> str:
 
 
 def _kept(pair: Pair, folder: Path, name: str) -> dict[str, Any]:
-    """Both sides of an item as files, and its row of the list."""
+    """Both sides of an item as files, and its row of the list, with its caption where it has one."""
     for side, wave in (("clean", pair.clean), ("noisy", pair.noisy)):
         write(folder / side / f"{name}.wav", Clip(wave, pair.rate_hz), on_clip="float")
-    return {"item": name, "clean": f"clean/{name}.wav", "noisy": f"noisy/{name}.wav"}
+    row = {"item": name, "clean": f"clean/{name}.wav", "noisy": f"noisy/{name}.wav"}
+    return row | ({CAPTION: as_text(pair.conditions["text"])} if "text" in pair.conditions else {})
 
 
 def _keep_references(references: Mapping[str, Reference], rate_hz: int, folder: Path) -> None:

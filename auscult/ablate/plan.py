@@ -18,6 +18,7 @@ from auscult.ablate.items import Listed, listed
 from auscult.ablate.ladder import Ladder
 from auscult.ablate.record import check_code, starts, step_of
 from auscult.ablate.results import Results
+from auscult.ablate.score import settings_of
 from auscult.errors import EvaluationError
 from auscult.evaluate.statistics import Components
 from auscult.hub.runs import HISTORY, RECIPE, read_history
@@ -106,6 +107,8 @@ def plan(ladder: Ladder, data: Path | None, runs: Path, out: Path) -> LadderPlan
         done = {seed: step_of(folder) for seed, folder in folders.items()}
         arms.append(ArmPlan(rung, rehearse(rung.plan, rung.method, known), done, speeds.of(rung.plan.resolved)))
     items = listed(ladder, data, out, make=False)
+    for arm in arms:
+        settings_of(arm.rung, items)
     return LadderPlan(ladder, tuple(arms), items, *_spread(ladder, out))
 
 

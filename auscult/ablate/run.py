@@ -11,7 +11,7 @@ from auscult.ablate.arms import Rung, bind
 from auscult.ablate.items import listed
 from auscult.ablate.ladder import Ladder
 from auscult.ablate.record import ArmRecord, Record, Training, declare, step_of
-from auscult.ablate.score import inputs, score
+from auscult.ablate.score import inputs, score, settings_of
 from auscult.ablate.trainings import Conduct, Ended, jobs_of, train
 from auscult.errors import AuscultError, EvaluationError, TrainingError
 from auscult.evaluate import conduct as evaluation
@@ -49,6 +49,8 @@ def climb(
         raise EvaluationError(f"{out}: another process runs a ladder in this folder; wait for it") from error
     with held:
         items = listed(ladder, data, out)
+        for rung in rungs.values():
+            settings_of(rung, items)  # what cannot be told is named before anything is trained
         declared = declare(ladder, items.identity, out)
         tell(f"{items.count} items in {out / 'items' if ladder.evaluation.pairs is None else 'the pairs given'}")
         ends = train(jobs_of(rungs, ladder.seeds, data, runs, out), conduct, tell)

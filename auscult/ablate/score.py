@@ -15,6 +15,7 @@ from auscult.ablate.items import EXCHANGED, Listed
 from auscult.ablate.ladder import Ladder
 from auscult.errors import RecipeError
 from auscult.evaluate.conduct import Conduct, carry_out
+from auscult.evaluate.extensions import CAPTION
 from auscult.evaluate.references import DURATION, SOURCE
 from auscult.evaluate.rows import Row
 from auscult.evaluate.score import NOISY
@@ -47,9 +48,17 @@ def score(ladder: Ladder, listed: Listed, out: Path, conduct: Conduct, rung: Run
 def settings_of(rung: Rung, listed: Listed) -> dict[str, Setting]:
     """The arm's settings; one that is told of the noise gets the items' own references, if it asks for no others.
 
+    Captions come with the items themselves.
+
     Raises:
-        RecipeError: it asks for exchanged ones, and the items have none.
+        RecipeError: it asks for exchanged ones, and the items have none; or it learned with captions, and they have
+            none.
     """
+    learned = "text" in (rung.hears or ()) and "text" in rung.plan.data.no_conditions()
+    if not listed.captions and (learned or rung.settings.get(CAPTION) == EXCHANGED):
+        raise RecipeError(
+            f"arm '{rung.name}' is told of captions, and the items have none; set validation.data.captions too (common)"
+        )
     if listed.references is None and rung.settings.get(SOURCE) == EXCHANGED:
         raise RecipeError(f"arm '{rung.name}': the items have no references to exchange; give data of type Referenced")
     if listed.references is None or not rung.conditioned:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from auscult.cli.ablate_plan import arm_row, as_data, print_details
 from auscult.cli.shared import Json, Set, print_json, print_table
 
 if TYPE_CHECKING:
     from auscult.ablate.contrasts import Answer
+    from auscult.ablate.findings import ArmFinding
     from auscult.ablate.ladder import Ladder
-    from auscult.ablate.plan import ArmPlan, LadderPlan
     from auscult.ablate.results import Results
 
 app = typer.Typer(
@@ -57,11 +58,11 @@ def plan(
     read = _ladder(ladder, settings)
     planned = planned_of(read, data, runs, _folder(read, out))
     if json:
-        print_json(_as_data(planned))
+        print_json(as_data(planned))
         return
     columns = ["arm", "differs from", "in", "parameters", "frozen", "GFLOP/s", "GFLOP/step", "MiB/step", "learning"]
-    print_table(columns, [_arm_row(one, planned) for one in planned.arms], read.name, numeric=3, folds=2)
-    _print_details(planned)
+    print_table(columns, [arm_row(one, planned) for one in planned.arms], read.name, numeric=3, folds=2)
+    print_details(planned)
     for line in lines_of(planned):
         typer.echo(line)
 
@@ -110,7 +111,7 @@ def run(
         typer.echo(f"stopped and saved; the same command continues in {folder}", err=True)
         raise typer.Exit(130)
     if report:
-        _report(folder, listen=True, json=False)
+        _report(folder, listen=True, findings=True, json=False)
     for failure in climbed.failures:
         typer.secho(f"failed: {failure}", fg="red", err=True)
     if climbed.failures:
@@ -136,13 +137,16 @@ def _look(ladder: Ladder, data: Path | None, runs: Path, force: bool) -> None:
 def report(
     folder: Annotated[Path, typer.Argument(help="The folder of a ladder.")],
     listen: Annotated[bool, typer.Option(help="Write a blind listening page for every contrast.")] = True,
+    findings: Annotated[
+        bool, typer.Option(help="Look at the run folders of all arms for faults (see `auscult diagnose`), up to 60 s.")
+    ] = True,
     json: Json = False,
 ) -> None:
     """Say of every factor: an effect, none larger than the margin, or not enough runs. Needs no data and no GPU.
 
     auscult ablate report ablations/score-sampling
     """
-    _report(folder, listen, json)
+    _report(folder, listen, findings, json)
 
 
 @app.command()
@@ -170,83 +174,10 @@ def _folder(ladder: Ladder, out: Path | None) -> Path:
     return out or Path("ablations") / ladder.name
 
 
-def _arm_row(one: ArmPlan, planned: LadderPlan) -> list[str]:
-    from auscult.units import count
-
-    rung, nets = one.rung, one.rehearsal.nets.values()
-    differs = "; ".join(rung.change) + (f" (group: {rung.arm.group})" if rung.arm.group else "")
-    step_flops, step_bytes = sum(net.step_flops for net in nets), sum(net.training_bytes for net in nets)
-    costs = ["", "", _left(one, planned)] if rung.name in planned.shared else [
-        f"{step_flops / 1e9:.3g}", f"{step_bytes / 2**20:.0f}", _left(one, planned)]  # fmt: skip
-    return [
-        rung.name + (" (control)" if rung.role == "control" else ""),
-        "" if rung.role == "base" else rung.arm.parent,
-        differs or f"the recipe, {rung.plan.training.steps} steps",
-        count(sum(net.parameters for net in nets)),
-        count(sum(net.frozen for net in nets)),
-        f"{sum(net.flops for net in nets) / 1e9:.3g}",
-        *costs,
-    ]
-
-
-def _left(one: ArmPlan, planned: LadderPlan) -> str:
-    """Learning that is left, for all seeds."""
-    from auscult.units import duration
-
-    if owner := planned.shared.get(one.rung.name):
-        return f"none: that of {owner}"
-    left = one.left_s(planned.shared)
-    steps = one.rung.plan.training.steps
-    done = sum(step >= steps for step in one.done.values())
-    some = f", {done} of {len(one.done)} done" if done else ""
-    return f"unknown{some}" if left is None else f"{duration(left)}{some}"
-
-
-def _print_details(planned: LadderPlan) -> None:
-    """Sizes of conditions, parameters that learn nothing, and where the times come from."""
-    typer.echo()
-    chains = dict.fromkeys(chain for one in planned.arms for chain in one.rehearsal.chains)
-    for chain in chains:
-        users = [one.rung.name for one in planned.arms if chain in one.rehearsal.chains]
-        typer.echo(f"{', '.join(users)}: {chain}")
-    for one in planned.arms:
-        for name, net in one.rehearsal.nets.items():
-            if net.call is not None and net.call.unreached:
-                missed = f"{len(net.call.unreached)} tensors of {name} that no gradient reaches"
-                typer.secho(f"{one.rung.name}: {missed}, the first {net.call.unreached[0]}", fg="yellow")
-    for source in dict.fromkeys(one.speed for one in planned.arms if one.speed is not None):
-        typer.echo(f"learning times from {source.source}: {source.items_per_s:.3g} items/s on {source.device}")
-    typer.echo("GFLOP/s: of restoring one second; per step: one call forward and backward of every item, in fp32")
-
-
-def _as_data(planned: LadderPlan) -> dict[str, Any]:
-    arms = {}
-    for one in planned.arms:
-        nets = {name: {"parameters": net.parameters, "frozen": net.frozen, "calls": net.calls, "flops": net.flops,
-                       "step_flops": net.step_flops, "training_bytes": net.training_bytes,
-                       "unreached": list(net.call.unreached) if net.call else []}
-                for name, net in one.rehearsal.nets.items()}  # fmt: skip
-        differences = [{"leaf": d.leaf, "was": d.was, "now": d.now} for d in one.rung.differences]
-        arms[one.rung.name] = {"role": one.rung.role, "parent": one.rung.arm.parent, "differences": differences,
-                               "group": one.rung.arm.group, "nets": nets, "chains": one.rehearsal.chains,
-                               "trained_with": planned.shared.get(one.rung.name, one.rung.name),
-                               "steps_done": one.done, "left_s": one.left_s(planned.shared)}  # fmt: skip
-    ladder = planned.ladder
-    return {
-        "ladder": ladder.name,
-        "arms": arms,
-        "seeds": ladder.seeds,
-        "items": planned.items.count,
-        "metric": ladder.metric,
-        "margin": ladder.margin,
-        "detectable": planned.detectable,
-        "spread_from": planned.spread_from,
-    }
-
-
-def _report(folder: Path, listen: bool, json: bool) -> None:
+def _report(folder: Path, listen: bool, findings: bool, json: bool) -> None:
     from dataclasses import asdict
 
+    from auscult.ablate.findings import findings_of
     from auscult.ablate.results import Results
     from auscult.errors import check_installed
     from auscult.report.ablate import write_ablation
@@ -254,13 +185,25 @@ def _report(folder: Path, listen: bool, json: bool) -> None:
     for module in ("jinja2", "matplotlib", *(["pyloudnorm"] if listen else [])):
         check_installed(module, "the report of a ladder")
     results = Results.of(folder)
-    written = write_ablation(results, listen)
+    seen = findings_of(results) if findings else []
+    written = write_ablation(results, listen, seen)
     if json:
         print_json({"folder": str(folder), "incomplete": results.incomplete, "written": written,
+                    "findings": [asdict(one) for one in seen],
                     "answers": [asdict(one) for one in (*results.answers, *results.exploratory)]})  # fmt: skip
         return
     _print_answers(results)
+    for one in seen:
+        _print_finding(one)
     typer.echo(f"in {folder}: {', '.join(written)}")
+
+
+def _print_finding(one: ArmFinding) -> None:
+    """A line a cause; what is expected of a control is no warning."""
+    seeds = f"seed{'s' if len(one.seeds) > 1 else ''} {', '.join(map(str, one.seeds))}"
+    note = ", expected of this control" if one.expected else ""
+    quiet = one.expected or one.verdict != "fault"
+    typer.secho(f"{one.arm} {seeds}: {one.verdict}{note}: {one.title}; {one.says}", fg=None if quiet else "red")
 
 
 def _print_answers(results: Results) -> None:

@@ -1,4 +1,4 @@
-"""``auscult data list`` and ``auscult data prepare``: published corpora of pairs, made from their sources."""
+"""``auscult data``: published corpora of pairs, made from their sources, and captions made of manifests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from auscult.data.corpora.base import Corpus
     from auscult.data.corpora.prepare import Outcome
 
-app = typer.Typer(help="List and prepare published corpora of clean and degraded speech.", no_args_is_help=True)
+app = typer.Typer(
+    help="List and prepare published corpora of clean and degraded speech; make captions of labels.",
+    no_args_is_help=True,
+)
 
 
 @app.command("list")
@@ -82,6 +85,51 @@ def prepare(
         print_json(_facts(out, outcome))
     else:
         _tell(out, outcome)
+
+
+@app.command()
+def captions(
+    manifests: Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="JSONL lists of recordings.")],
+    columns: Annotated[
+        list[str], typer.Option("--from", metavar="COLUMN", help="Whose values make the caption. Repeatable.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The table to write, JSONL.")],
+    say: Annotated[
+        list[str] | None, typer.Option("--say", metavar="VALUE=TEXT", help="What is said for a value. Repeatable.")
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option("--where", metavar="COLUMN=VALUE", help="Rows to take. Repeatable.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a table of captions that are labels: what models that hear text are told of each recording.
+
+    auscult data captions train.jsonl valid.jsonl --from source --where kind=speech -o captions.jsonl
+
+    auscult data captions train.jsonl --from source --from accent --say alnum=dictation -o captions.jsonl
+    """
+    from collections import Counter
+
+    from auscult.data.labels import labelled, write_table
+
+    rows = labelled(manifests, columns, _assigned(say, "--say"), _assigned(where, "--where"))
+    write_table(rows, out)
+    counts = Counter(row["caption"] for row in rows)
+    if json:
+        print_json({"table": str(out), "captions": counts})
+        return
+    print_table(["caption", "recordings"], [[text, str(count)] for text, count in counts.most_common()])
+    typer.echo(f"{out}: {len(rows)} recordings, {len(counts)} captions")
+
+
+def _assigned(given: list[str] | None, option: str) -> dict[str, str]:
+    """``name=value`` options."""
+    from auscult.errors import DataError
+
+    pairs = [text.partition("=") for text in given or ()]
+    if wrong := [text for text, (name, equals, _) in zip(given or (), pairs, strict=True) if not (name and equals)]:
+        raise DataError(f"{option} {wrong[0]}: give a name and a value, such as kind=speech")
+    return {name: value for name, _, value in pairs}
 
 
 def _corpus(name: str, snr: str | None, types: str | None, settings: list[str]) -> Corpus:

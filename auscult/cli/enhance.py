@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from auscult.cli.extension import Caption, Rolloff, TargetRate, extension_request, extension_words
+from auscult.cli.extension import Caption, Rolloff, Splice, TargetRate, extension_request, extension_words
 from auscult.cli.shared import Device, Json, Set, Trust, print_json, print_table
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def enhance(
     target_rate: TargetRate = None,
     caption: Caption = None,
     rolloff: Rolloff = None,
+    splice: Splice = None,
     settings: Set = None,
     device: Device = "auto",
     weights: Annotated[Weights, typer.Option(help="Averaged or raw weights of a checkpoint.")] = Weights.auto,
@@ -110,7 +111,7 @@ def enhance(
     jobs = plan(inputs, output)
     cut = Cut(chunk_s, overlap_s)
     request = _request(noise_reference, reference_duration)
-    extension = extension_request(target_rate, caption, rolloff)
+    extension = extension_request(target_rate, caption, rolloff, splice)
     overrides = list(settings or ())
     if guidance_scale is not None:
         overrides.append(f"conditioning.guidance_scale={guidance_scale}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,15 +22,33 @@ Rolloff = Annotated[
 ]
 
 
+class SpliceAt(str, Enum):
+    """Where the given band ends."""
+
+    knee = "knee"
+    hard = "hard"
+    cosine = "cosine"
+    none = "none"
+
+
+Splice = Annotated[
+    SpliceAt | None,
+    typer.Option(
+        help="For models of super-resolution: the given band ends below the knee of both spectra (default), hard at "
+        "the roll-off, in a cosine about it, or nowhere."
+    ),
+]
+
+
 def extension_request(
-    target_rate_hz: int | None, caption: str | None, rolloff: float | None
+    target_rate_hz: int | None, caption: str | None, rolloff: float | None, splice: SpliceAt | None
 ) -> ExtensionRequest | None:
     """What is asked for; None: nothing is."""
     from auscult.restore.extension import ExtensionRequest
 
-    if target_rate_hz is None and caption is None and rolloff is None:
+    if target_rate_hz is None and caption is None and rolloff is None and splice is None:
         return None
-    return ExtensionRequest(target_rate_hz, caption, rolloff)
+    return ExtensionRequest(target_rate_hz, caption, rolloff, (splice or SpliceAt.knee).value)
 
 
 def extension_words(report: Report) -> list[str]:

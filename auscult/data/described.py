@@ -10,9 +10,10 @@ import numpy as np
 from numpy import ndarray
 
 from auscult.audio.rolloff import LAST_BELOW
-from auscult.data.captions import Captions, as_bytes
+from auscult.data.captions import Captions, Say, as_bytes, told
 from auscult.data.manifest import Entry
 from auscult.data.pairs import Pair, PairSource
+from auscult.errors import DataError, RecipeError
 from auscult.rng import Key
 
 
@@ -26,14 +27,22 @@ class Described(PairSource):
         source: of the pairs.
         captions: table of CSV or JSONL with ``path`` and ``column``, from the working directory; None: no text.
         column: that holds the captions (or transcripts).
+        say: each recording's own caption, or for controls of an experiment: ``exchanged`` among the recordings of the
+            source (fixed, whatever the seed: :func:`auscult.data.captions.exchanged`), the same ``constant`` of all,
+            ``none``.
 
     Raises:
-        DataError: a table that cannot be read; later, an item that has no row in it.
+        DataError: a table that cannot be read; captions to exchange of a source that does not list its recordings;
+            later, an item that has no row in the table.
+        RecipeError: something to say without a table.
     """
 
-    def __init__(self, source: PairSource, captions: Path | None = None, column: str = "caption"):
-        self._source = source
-        self._captions = Captions.read(captions, column) if captions is not None else None
+    def __init__(self, source: PairSource, captions: Path | None = None, column: str = "caption", say: Say = "own"):
+        if captions is None and say != "own":
+            raise RecipeError(f"say: {say} is about captions, and there is no table of them; give captions, or say own")
+        self._source, self._captions = source, None
+        if captions is not None:
+            self._captions = _said(Captions.read(captions, column), say, source)
         self.rate_hz, self.crop_s = source.rate_hz, source.crop_s
 
     def __len__(self) -> int:
@@ -67,3 +76,13 @@ class Described(PairSource):
     def _told(self, source: float, target: float, text: str) -> dict[str, ndarray]:
         told = {"rolloff_source": np.array(source, np.float32), "rolloff_target": np.array(target, np.float32)}
         return told if self._captions is None else told | {"text": as_bytes(text)}
+
+
+def _said(captions: Captions, say: Say, source: PairSource) -> Captions:
+    """What is told of the recordings of a source."""
+    if say == "own":
+        return captions
+    names = [clean.name for clean, _ in source.recordings()]
+    if not names:
+        raise DataError(f"say: {say} needs a list of recordings, and {type(source).__name__} has none; say own")
+    return Captions.by_name(told({name: captions.of(name) for name in names}, say))

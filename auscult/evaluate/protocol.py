@@ -22,11 +22,15 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Description:
-    """What a model says of itself; ``conditioned``: it takes a noise reference."""
+    """What a model says of itself; ``conditioned``: it takes a noise reference.
+
+    ``hears``: of super-resolution, what it is told beside the recording (``text``, ``rolloff``); None: it is none.
+    """
 
     facts: Mapping[str, Any]
     generative: bool
     conditioned: bool
+    hears: frozenset[str] | None = None
 
 
 def protocol_of(metrics: Sequence[Metric], items: Sequence[Item]) -> dict[str, Any]:
@@ -85,7 +89,7 @@ def describe(opening: Opening) -> Description:
         path = Path(str(resources.files("auscult") / "weights" / "default.onnx"))
         refuse_settings(opening.overrides)
         return Description({"kind": "model", "model": BUILT_IN, "sha256": sha256(path)}, False, False)
-    from auscult.hub.opening import read_checkpoint, settled
+    from auscult.hub.opening import hears_beside, hears_noise, read_checkpoint, settled
 
     path = checkpoint_of(Path(opening.model))
     found = read_checkpoint(path)
@@ -104,5 +108,5 @@ def describe(opening: Opening) -> Description:
         "chunk_s": opening.cut.chunk_s,
         "overlap_s": opening.cut.overlap_s,
     }
-    conditioned = facts["method"].get("conditioning") is not None
-    return Description(facts, method.target.generative, conditioned)  # type: ignore[attr-defined]
+    generative = method.target.generative  # type: ignore[attr-defined]
+    return Description(facts, generative, hears_noise(method), hears_beside(method))

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auscult.audio.clip import Clip, read
 from auscult.audio.resample import resample
+from auscult.audio.rolloff import LAST_BELOW
 from auscult.audio.writer import write
 from auscult.data.references import Reference, located
 from auscult.evaluate.rows import Item
 from auscult.hub.bundle import Weights
+from auscult.restore.extension import ExtensionRequest, respliced
 from auscult.restore.models import Cut, Precision, load
 from auscult.restore.references import ReferenceRequest
 from auscult.units import samples
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from auscult.restore.engine import Restorer
 
 ORACLE = "oracle"
-"""The noise reference that only an evaluation can have: noisy - clean."""
+"""What only an evaluation can have: of noise references noisy - clean, of roll-offs that of the clean side."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ class Opening:
 class Restored(Source):
     """What a model makes of the noisy file, kept as float samples under ``keep``: scored and heard are the same.
 
-    ``reference`` is for a model that is conditioned on noise; its source may also be ``oracle``.
+    ``reference`` is for a model that is conditioned on noise; its source may also be ``oracle``. ``extension`` is for
+    a model of super-resolution; ``oracle`` asks for the roll-off of the clean file, and what is generated is kept
+    under ``raw``, so that other splices of it need no call of the net.
     """
 
     opening: Opening
@@ -82,6 +86,9 @@ class Restored(Source):
     seed: int = 0
     strength: float = 1.0
     reference: ReferenceRequest | None = None
+    extension: ExtensionRequest | None = None
+    oracle: bool = False
+    raw: Path | None = None
 
     def hear(self, item: Item, device: str) -> Heard:
         if self.keep.exists():  # restored before a stop, complete since it was renamed into place
@@ -89,13 +96,33 @@ class Restored(Source):
         assert item.noisy is not None
         noisy = read(item.noisy)
         restorer = _restorer(self.opening, device)
+        if self.raw is not None and self.raw != self.keep and noisy.rate_hz == restorer.rate_hz:
+            return self._spliced(item, noisy, device)
         started = time.perf_counter()
-        request = self._request(item, noisy, restorer.rate_hz)
-        wave = restorer.enhance(noisy.wave, noisy.rate_hz, self.strength, self.seed, request)
+        request, extension = self._request(item, noisy, restorer.rate_hz), self._extension(item, restorer.rate_hz)
+        wave = restorer.enhance(noisy.wave, noisy.rate_hz, self.strength, self.seed, request, extension)
         speed = noisy.duration_s / max(time.perf_counter() - started, 1e-9)
         clip = noisy.with_wave(wave)
         write(self.keep, clip, on_clip="float")
         return Heard(clip, self.keep, speed)
+
+    def _spliced(self, item: Item, noisy: Clip, device: str) -> Heard:
+        """What was generated before, or is now, spliced as asked for."""
+        assert self.raw is not None
+        assert self.extension is not None
+        generated = replace(self, keep=self.raw, extension=replace(self.extension, splice="none")).hear(item, device)
+        wave = respliced(noisy.wave, generated.clip.wave, noisy.rate_hz, self.extension.splice)
+        clip = noisy.with_wave(wave)
+        write(self.keep, clip, on_clip="float")
+        return Heard(clip, self.keep, generated.speed)
+
+    def _extension(self, item: Item, model_hz: int) -> ExtensionRequest | None:
+        if self.extension is None or not self.oracle:
+            return self.extension
+        assert item.clean is not None
+        clean = read(item.clean)
+        ratio = LAST_BELOW.of(clean.wave.mean(axis=0), clean.rate_hz).ratio
+        return replace(self.extension, rolloff=min(1.0, ratio * clean.rate_hz / model_hz))
 
     def _request(self, item: Item, noisy: Clip, model_hz: int) -> ReferenceRequest | None:
         if self.reference is None or self.reference.source != ORACLE:

@@ -15,7 +15,9 @@ from auscult import recipe
 from auscult.catalogue import CATALOGUE, find
 from auscult.errors import DataError, RecipeError
 from auscult.evaluate.datasets import Contents, DataSet
-from auscult.evaluate.protocol import content_hash, describe, protocol_of
+from auscult.evaluate.extensions import SETTINGS as EXTENSION
+from auscult.evaluate.extensions import Extensions, unextended
+from auscult.evaluate.protocol import Description, content_hash, describe, protocol_of
 from auscult.evaluate.references import DURATION, SOURCE, References, below
 from auscult.evaluate.rows import Evaluation, Item, MetricFacts
 from auscult.evaluate.score import NOISY, STANDARD, Task, metrics_named
@@ -25,6 +27,8 @@ from auscult.metrics.base import Metric
 from auscult.restore.models import BUILT_IN
 from auscult.restore.references import unconditioned
 
+EXTENDED = "extension"
+"""What is kept of a system that extends the band."""
 Value = str | float | bool | dict[str, Any]
 Setting = Value | list[Value]
 
@@ -53,7 +57,8 @@ class Study:
     """What is to be compared. A setting with a list of values makes a system of each; ``seed`` makes repetitions.
 
     ``strength``, ``noise_reference`` and ``reference_duration_s`` are settings of the restoration; the latter two say
-    what models that are conditioned on noise are told, and leave the others alone.
+    what models that are conditioned on noise are told, and leave the others alone. ``caption``, ``rolloff`` and
+    ``splice`` do so for models of super-resolution (:mod:`auscult.evaluate.extensions`).
 
     ``metrics`` may hold ``all``. Without metrics: PESQ-WB, ESTOI and SI-SDR, or those without reference where there
     are no clean files.
@@ -131,6 +136,8 @@ def plan(study: Study, out: Path, common: bool = False) -> Plan:
             tasks += own
     if {SOURCE, DURATION} & study.settings.keys() and not any(SOURCE in facts for facts in described.values()):
         raise unconditioned("none of these models" if len(study.systems) > 1 else "the model")
+    if (unheeded := EXTENSION & study.settings.keys()) and not any(EXTENDED in facts for facts in described.values()):
+        raise unextended("none of these models" if len(study.systems) > 1 else "the model", unheeded)
     if not tasks:
         raise DataError("nothing to score: give noisy files, a folder of enhanced files or a model")
     protocol = protocol_of(metrics, items)
@@ -159,33 +166,60 @@ def _restored(name: str, system: System, study: Study, items: Sequence[Item], fo
     strengths = settings.pop("strength", [1.0])
     sweep = {key: settings.get(key, []) for key in (SOURCE, DURATION)}
     references = References.swept(settings, items)
-    varied = [key for key, values in {**settings, "strength": strengths, **sweep}.items() if len(values) > 1]
+    wishes = {key: settings.pop(key) for key in EXTENSION if key in settings}
+    varied = [key for key, values in {**settings, "strength": strengths, **sweep, **wishes}.items() if len(values) > 1]
     for strength, *chosen in product(strengths, *settings.values()):
         overrides = dict(zip(settings, chosen, strict=True))
         opening = replace(
             study.opening, model=system.model, overrides=tuple(f"{k}={_text(v)}" for k, v in overrides.items())
         )
         description = describe(opening)
-        if {SOURCE, DURATION} & system.settings.keys() and not description.conditioned:
-            raise unconditioned(name)
+        _check_heeded(name, system, description)
         own = seeds if description.generative else [None]
+        facts = {**description.facts, "strength": strength, "inputs": inputs}
         for told in references if description.conditioned else [None]:
-            facts = {**description.facts, "strength": strength, **({SOURCE: told.facts} if told else {})}
-            label = _label(name, {**overrides, "strength": strength}, told, varied)
-            state = recipe.digest({**facts, "inputs": inputs})
-            tasks = [
-                Task(item, label, Restored(opening, kept, seed or 0, float(strength), request), seed)
-                for seed in own
-                for item, request in zip(items, told.requests if told else [None] * len(items), strict=True)
-                for kept in [_kept(folder, item, f"{label}-{state}", seed)]
-            ]
-            yield label, {**facts, "seeds": own}, tasks
+            for asked in Extensions.swept(wishes, items, description, name):
+                heeded = {**({SOURCE: told.facts} if told else {}), **({EXTENDED: asked.facts} if asked else {})}
+                label = _label(name, {**overrides, "strength": strength}, told, asked, varied)
+                state = f"{label}-{recipe.digest({**facts, **heeded})}"
+                raw = f"{name}-{recipe.digest({**facts, EXTENDED: asked.raw})}" if asked else ""
+                tasks = [
+                    Task(item, label, _source(base, told, asked, place), seed)
+                    for seed in own
+                    for place, item in enumerate(items)
+                    for base in [Restored(opening, _kept(folder, item, state, seed), seed or 0, float(strength),
+                                          raw=_kept(folder, item, raw, seed) if asked else None)]
+                ]  # fmt: skip
+                known = {key: value for key, value in {**facts, **heeded}.items() if key != "inputs"}
+                yield label, {**known, "seeds": own}, tasks
 
 
-def _label(name: str, chosen: Mapping[str, Any], told: References | None, varied: Sequence[str]) -> str:
-    """A system's name with what distinguishes it; a reference that only an evaluation can have is always said."""
+def _check_heeded(name: str, system: System, description: Description) -> None:
+    """Refuse settings that the model would not heed.
+
+    Raises:
+        RestorationError: naming them.
+    """
+    if {SOURCE, DURATION} & system.settings.keys() and not description.conditioned:
+        raise unconditioned(name)
+    if (unheeded := EXTENSION & system.settings.keys()) and description.hears is None:
+        raise unextended(name, unheeded)
+
+
+def _source(base: Restored, told: References | None, asked: Extensions | None, place: int) -> Restored:
+    """The restoration of the item at a place, with what is told of it."""
+    if told is not None:
+        base = replace(base, reference=told.requests[place])
+    return base if asked is None else replace(base, extension=asked.requests[place], oracle=asked.oracle)
+
+
+def _label(
+    name: str, chosen: Mapping[str, Any], told: References | None, asked: Extensions | None, varied: Sequence[str]
+) -> str:
+    """A system's name with what distinguishes it; what only an evaluation can have is always said."""
     if told is not None:
         chosen = {**chosen, SOURCE: told.label, DURATION: told.duration_s}
+    chosen = chosen if asked is None else {**chosen, **asked.chosen}
     said = [key for key, value in chosen.items() if key in varied or value == ORACLE]
     return " ".join([name, *(f"{key.rpartition('.')[2]}={chosen[key]}" for key in said)])
 

@@ -47,6 +47,24 @@ def settled(found: Meta, origin: str, trust: Collection[str] = (), overrides: Se
     return recipe.plan(node, Method, "method")
 
 
+def hears_noise(method: recipe.Plan) -> bool:
+    """Whether a method is told of the noise; no net is built."""
+    return method.as_dict().get("conditioning") is not None and not _extends(method)
+
+
+def hears_beside(method: recipe.Plan) -> frozenset[str] | None:
+    """What a method of super-resolution can be asked for: ``text``, the ``rolloff`` of its result; None: it is none."""
+    if not _extends(method):
+        return None
+    net = method.as_dict().get("net") or {}
+    heard = [name for name in ("text", "rolloff") if net.get(name) is not None]
+    return frozenset(name for name in heard if net[name].get("target", True))
+
+
+def _extends(method: recipe.Plan) -> bool:
+    return issubclass(method.target, Method) and method.target.extends
+
+
 def open_method(
     path: Path, trust: Collection[str] = (), overrides: Sequence[str] = (), weights: Weights = "auto"
 ) -> tuple[Method, dict[str, nn.Module], Meta]:

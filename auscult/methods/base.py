@@ -91,6 +91,8 @@ class Method(ABC):
     turns: ClassVar[tuple[str, ...]] = ("net",)
     generative: ClassVar[bool] = False
     """Whether restoration draws random numbers, so that another seed gives another answer."""
+    extends: ClassVar[bool] = False
+    """Whether it is a method of super-resolution; its ``extension`` says what it takes."""
     conditions: tuple[str, ...] = ()
     """The names of what restoration may be told beside the noisy signal."""
     extension: Extension | None = None

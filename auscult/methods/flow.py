@@ -16,7 +16,6 @@ from auscult.features.normalise import Normalise
 from auscult.losses.base import Loss
 from auscult.methods.base import NO_CONDITIONS, Batch, Conditions, Extension, Method, Nets, Waves
 from auscult.methods.flow_conditions import FlowConditioning
-from auscult.methods.flow_guidance import GuidedFlow
 from auscult.methods.flow_times import LogitNormal, TimeLaw
 from auscult.nets.flow_net import FlowNet, Told
 from auscult.paths.base import Prediction, Times
@@ -103,7 +102,7 @@ class FlowModel(Method):
         features = self.features.to(low.device)
         beside = features.beside(low)
         told = self._conditioning.told(self._net, conditions, low, self.rate_hz)
-        flow = GuidedFlow.of(_bare(nets["net"]), self._branches, beside, self._conditioning.null_low, told)
+        flow = self._conditioning.flow(_bare(nets["net"]), self._branches, beside, told)
 
         def predict(x: Tensor, t: Times) -> Prediction:
             clean = self.path.clean_from_velocity(flow(x, t), x, t)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from auscult.bounds import Decay, NotNegative, Share
+from auscult.bounds import Decay, NotNegative, Range, Share
 from auscult.conditions.rolloff import source_rolloff, target_rolloff
 from auscult.conditions.text import captions
 from auscult.methods.base import Waves
-from auscult.methods.flow_guidance import Branch, branches
+from auscult.methods.flow_guidance import EVERYTHING, Branch, FlowWithin, GuidedFlow, branches
 from auscult.nets.flow_net import FlowNet, Told
 from auscult.rng import Draws
 from auscult.shapes import bcast
@@ -27,6 +27,7 @@ class FlowConditioning:
         drop_told: probability that all its tokens are, independently; roll-offs in the vector stay.
         null_low: what stands for a withheld low-resolution signal, in every element (SAGA-SR: -5; others: 0).
         guidance_low, guidance_told: of restoration, s_low and s_told of :mod:`auscult.methods.flow_guidance`.
+        guidance_interval: guide at times between these alone, of 0 (clean) to 1 (noise); None: at all.
         target_rolloff: what restoration asks for where nothing is said, a share of half the rate.
 
     Raises:
@@ -38,6 +39,7 @@ class FlowConditioning:
     null_low: float = -5.0
     guidance_low: NotNegative = 1.0
     guidance_told: NotNegative = 1.0
+    guidance_interval: Range | None = None
     target_rolloff: Share = 0.9
 
     def __post_init__(self) -> None:
@@ -60,6 +62,13 @@ class FlowConditioning:
                 "tokens, which was never learned (drop_told 0): train with drop_told 0.1, or set both to 1"
             )
         return found
+
+    def flow(self, net: FlowNet, parts: Sequence[Branch], beside: Tensor, told: Told) -> GuidedFlow | FlowWithin:
+        """The net as restoration asks it: for the answers ``parts``, within the interval if there is one."""
+        guided = GuidedFlow.of(net, parts, beside, self.null_low, told)
+        if self.guidance_interval is None or tuple(parts) == EVERYTHING:
+            return guided
+        return FlowWithin(guided, GuidedFlow.of(net, EVERYTHING, beside, self.null_low, told), self.guidance_interval)
 
     def told(self, net: FlowNet, given: Mapping[str, Tensor], low: Waves, rate_hz: int) -> Told:
         """What a net is told of a batch, nothing withheld; what it does not hear is not measured."""

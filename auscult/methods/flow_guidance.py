@@ -3,7 +3,8 @@
 v = u(-, -) + s_low [u(low, -) - u(-, -)] + s_told [u(low, told) - u(low, -)]
 
 is a weighted sum of up to three answers. Those with weight zero are not asked for, answers that are the same are
-joined, and what remains is one call of a larger batch: (1 - s_low), (s_low - s_told) and s_told.
+joined, and what remains is one call of a larger batch: (1 - s_low), (s_low - s_told) and s_told. Outside an interval of
+times, where guidance does little or harm (Kynkaanniemi et al. 2024), one answer is enough.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ def branches(scale_low: float, scale_told: float, guided: bool) -> tuple[Branch,
     return tuple(part for part in parts if part.weight != 0)
 
 
+EVERYTHING = (Branch(1.0, True, True),)
+"""The answer to all conditions."""
+
+
 @dataclass(frozen=True)
 class GuidedFlow:
     """A net with all that is told to it in one sampling run: (x_t, t) -> velocity, in one call.
@@ -70,3 +75,20 @@ class GuidedFlow:
             return answers
         weights = answers.real.new_tensor([part.weight for part in self.parts]).repeat_interleave(len(x))
         return (bcast(weights, answers) * answers).unflatten(0, (count, len(x))).sum(0)
+
+
+@dataclass(frozen=True)
+class FlowWithin:
+    """Guidance within an interval of times, ends included; ``plain``, the answer to all conditions, elsewhere."""
+
+    guided: GuidedFlow
+    plain: GuidedFlow
+    interval: tuple[float, float]
+
+    def __call__(self, x: Tensor, t: Float[Tensor, " B"]) -> Tensor:
+        inside = (t >= self.interval[0]) & (t <= self.interval[1])
+        if bool(inside.all()):
+            return self.guided(x, t)
+        if not bool(inside.any()):
+            return self.plain(x, t)
+        return torch.where(bcast(inside, x), self.guided(x, t), self.plain(x, t))

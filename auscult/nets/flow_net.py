@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from auscult.bounds import Count
 from auscult.errors import RecipeError
 from auscult.nets.dit import Context, DiT
-from auscult.nets.number_embedder import LearnedRolloff
+from auscult.nets.number_embedder import LearnedRolloff, NumberEmbedder, RolloffEmbedder
 from auscult.nets.text_encoder import TextEncoder
 
 Role = Literal["both", "tokens", "vector"]
+WAYS = ("token", "global", "prefix")
+"""How conditions enter a DiT."""
 SPAN_S = (0.0, 512.0)
 """Seconds that Stable Audio counts."""
 EARLIEST = 1e-3
@@ -51,11 +53,12 @@ class Told:
 class FlowNet(nn.Module, ABC):
     """The velocity at x_t, beside what is known of the low-resolution signal.
 
-    ``hears``: the names of what it takes of :class:`Told`; ``guided``: whether part of that are tokens, which can be
-    withheld.
+    ``hears``: the names of what it takes of :class:`Told`; ``aims``: whether the roll-off that is asked for is part of
+    that; ``guided``: whether tokens are, which can be withheld.
     """
 
     hears: frozenset[str] = frozenset()
+    aims: bool = False
     guided: bool = False
     grid: int = 1
     """What numbers of frames (and of bins) must be multiples of."""
@@ -120,9 +123,10 @@ class ConditionedDiT(FlowNet):
     Args:
         dit: the transformer.
         text: encoder of captions; None: it hears no text.
-        rolloff: embeds the roll-offs of input and target; None: it hears neither.
+        rolloff: embeds the roll-offs of input and target, or of the input alone; None: it hears neither.
         rolloff_role: whether as tokens, as a vector, or both.
         seconds: width of Stable Audio's embeddings of start and total length, tokens and vector; None: not heard.
+        prefix: send the vector of all numbers also as a token of its own before the frames, whatever the role.
 
     Raises:
         RecipeError: widths that do not fit, with the chain from the conditions to the transformer.
@@ -132,22 +136,25 @@ class ConditionedDiT(FlowNet):
         self,
         dit: DiT,
         text: TextEncoder | None = None,
-        rolloff: nn.Module | None = None,
+        rolloff: RolloffEmbedder | None = None,
         rolloff_role: Role = "both",
         seconds: Count | None = None,
+        prefix: bool = False,
     ):
         super().__init__()
-        self.dit, self.text, self.rolloff, self.rolloff_role = dit, text, rolloff, rolloff_role
+        self.dit, self.text, self.rolloff, self.rolloff_role, self.prefix = dit, text, rolloff, rolloff_role, prefix
         self.seconds = Seconds(seconds) if seconds else None
         parts = {"text": text, "rolloff": rolloff, "seconds": self.seconds}
         self.hears = frozenset(name for name, part in parts.items() if part is not None)
-        self.guided = dit.token_embed is not None
+        self.guided, self.aims = dit.token_embed is not None, rolloff is not None and rolloff.aims
         self._check_chain()
 
     def context(self, told: Told) -> Context:
         tokens, present = self._tokens(told)
         vectors = [vector for _, vector in self._numbers(told, "vector")]
-        return self.dit.context(tokens, present, torch.cat(vectors, dim=1) if vectors else None)
+        return self.dit.context(
+            tokens, present, torch.cat(vectors, dim=1) if vectors else None, self._before_frames(told)
+        )
 
     def forward(
         self,
@@ -168,31 +175,36 @@ class ConditionedDiT(FlowNet):
 
     @property
     def chain(self) -> str:
-        """Widths from the conditions to the transformer."""
-        told = _nothing(1)
+        """Widths from the conditions to the transformer; empty where it hears none."""
+        if not self.hears and not self.guided and self.dit.global_embed is None:
+            return ""
+        told = _nothing(self.dit.time.frequencies.device)
         numbers = (f"{type(part).__name__} {tokens.shape[1]} x {tokens.shape[2]}, vector {vector.shape[1]}"
                    for part in self._embedders() for tokens, vector in [self._embedded(part, told)])  # fmt: skip
         text = [] if self.text is None else [f"{type(self.text).__name__} {self.text.width}"]
         return (
             f"{', '.join([*text, *numbers]) or 'nothing'} -> DiT of {self._takes('token')} and {self._takes('global')}"
+            + (f", {self._takes('prefix')}" if self.dit.prefix_embed is not None else "")
         )
 
     def _check_chain(self) -> None:
-        told = _nothing(1)
+        told = _nothing(self.dit.time.frequencies.device)
         widths = {tokens.shape[2] for tokens, _ in self._numbers(told, "tokens")}
         widths |= {self.text.width} if self.text is not None else set()
         vector = sum(vector.shape[1] for _, vector in self._numbers(told, "vector"))
-        if widths != ({self._width("token")} - {0}) or vector != self._width("global"):
+        before = self._before_frames(told)
+        prefix, taken = 0 if before is None else before.shape[2], [self._width(name) for name in WAYS]
+        if widths != ({taken[0]} - {0}) or [vector, prefix] != taken[1:]:
             raise RecipeError(
-                f"net: {self.chain}: tokens are {sorted(widths) or [0]} wide, the vector {vector}; set dit.token_width "
-                "and dit.global_width to these (0: none)"
+                f"net: {self.chain}: tokens are {sorted(widths) or [0]} wide, the vector {vector}, the prefix {prefix};"
+                " set dit.token_width, dit.global_width and dit.prefix_width to these (0: none)"
             )
 
     def _takes(self, name: str) -> str:
         return f"{name}_width {self._width(name)}"
 
     def _width(self, name: str) -> int:
-        embed = self.dit.token_embed if name == "token" else self.dit.global_embed
+        embed = {"token": self.dit.token_embed, "global": self.dit.global_embed, "prefix": self.dit.prefix_embed}[name]
         return 0 if embed is None else int(embed[0].in_features)  # type: ignore[arg-type]
 
     def _embedders(self) -> list[nn.Module]:
@@ -207,6 +219,11 @@ class ConditionedDiT(FlowNet):
         """Tokens and vectors of the numbers that have a role."""
         parts = [p for p in self._embedders() if p is not self.rolloff or self.rolloff_role in ("both", role)]
         return [self._embedded(part, told) for part in parts]
+
+    def _before_frames(self, told: Told) -> Tensor | None:
+        """The token before the frames that tells of the numbers; none of nets without."""
+        vectors = [self._embedded(part, told)[1] for part in self._embedders()] if self.prefix else []
+        return torch.cat(vectors, dim=1)[:, None] if vectors else None
 
     def _tokens(self, told: Told) -> tuple[Tensor | None, Tensor | None]:
         parts = [tokens for tokens, _ in self._numbers(told, "tokens")]
@@ -224,10 +241,11 @@ class Seconds(LearnedRolloff):
 
     def __init__(self, width: int):
         super().__init__(width)
-        self.source.span = self.target.span = SPAN_S
+        for part in (self.source, self.target):
+            cast(NumberEmbedder, part).span = SPAN_S
 
 
-def _nothing(items: int) -> Told:
-    """Blank conditions, to see sizes by."""
-    zeros = torch.zeros(items)
-    return Told(zeros.bool(), zeros[:, None].long(), zeros, zeros, torch.zeros(items, 2))
+def _nothing(device: torch.device) -> Told:
+    """Blank conditions of one item, to see sizes by."""
+    zeros = torch.zeros(1, device=device)
+    return Told(zeros.bool(), zeros[:, None].long(), zeros, zeros, torch.zeros(1, 2, device=device))

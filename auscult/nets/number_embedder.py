@@ -8,6 +8,7 @@ features change completely between neighbouring bins of any spectrum that a roll
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -55,20 +56,36 @@ class NumberEmbedder(nn.Module):
         return self.linear(torch.cat([share, angles.sin(), angles.cos()], dim=1))
 
 
-class LearnedRolloff(nn.Module):
-    """The published form: an embedder each, a token each; the vector is both, one after the other (2 ``width``)."""
+class RolloffEmbedder(nn.Module, ABC):
+    """Roll-offs of the input and of what is asked for, as tokens and as a vector."""
 
-    def __init__(self, width: Count = 768, features: Count = 128):
+    aims: bool = True
+    """Whether it tells of what is asked for; else of the input alone."""
+
+    @abstractmethod
+    def forward(self, source: Float[Tensor, " B"], target: Float[Tensor, " B"]) -> Told:
+        """Both roll-offs lie in [0, 1]."""
+
+
+class LearnedRolloff(RolloffEmbedder):
+    """The published form: an embedder each, a token each; the vector is both, one after the other (2 ``width``).
+
+    Args:
+        width: of an embedding. features: frequencies of each.
+        target: tell of what is asked for too; without, one token and a vector of ``width`` tell of the input alone.
+    """
+
+    def __init__(self, width: Count = 768, features: Count = 128, target: bool = True):
         super().__init__()
-        self.source, self.target = NumberEmbedder(width, features), NumberEmbedder(width, features)
+        self.aims, self.source = target, NumberEmbedder(width, features)
+        self.target = NumberEmbedder(width, features) if target else None
 
     def forward(self, source: Float[Tensor, " B"], target: Float[Tensor, " B"]) -> Told:
-        """Roll-offs of the input and of what is asked for, in [0, 1]."""
-        embedded = [self.source(source), self.target(target)]
+        embedded = [self.source(source), *([] if self.target is None else [self.target(target)])]
         return Told(torch.stack(embedded, dim=1), torch.cat(embedded, dim=1))
 
 
-class FixedRolloff(nn.Module):
+class FixedRolloff(RolloffEmbedder):
     """One fixed map for both numbers, then a linear layer and layer norm for the token, and others for the vector.
 
     Args:
@@ -89,7 +106,6 @@ class FixedRolloff(nn.Module):
         self.token, self.vector = (nn.Sequential(nn.Linear(2 * width, width), nn.LayerNorm(width)) for _ in range(2))
 
     def forward(self, source: Float[Tensor, " B"], target: Float[Tensor, " B"]) -> Told:
-        """Roll-offs of the input and of what is asked for, in [0, 1]."""
         both = torch.cat([self._map(source), self._map(target)], dim=1)
         return Told(self.token(both)[:, None], self.vector(both))
 

@@ -314,7 +314,7 @@ class Restorer:
         stream = self.model.stream(keys, subject.told(extension), together)
         stream = LevelledStream(stream, self.model.normalise.gain(shared(survey.statistics, channels)))
         stream = stream if strength == 1.0 else MixedStream(stream, strength, len(keys))
-        return ExtendedStream(stream, rate_hz, self.rate_hz, out_hz, subject)
+        return ExtendedStream(stream, rate_hz, self.rate_hz, out_hz, subject, extension.splice)
 
     def _stream(
         self,

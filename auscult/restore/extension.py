@@ -17,12 +17,12 @@ from numpy import ndarray
 
 from auscult.audio.band import band_edge
 from auscult.audio.resample import StreamResampler
-from auscult.audio.rolloff import LAST_BELOW
+from auscult.audio.rolloff import LAST_BELOW, Reading
 from auscult.data.captions import as_bytes
 from auscult.errors import RestorationError
 from auscult.features.normalise import Statistics
 from auscult.restore.references import Survey, Told
-from auscult.restore.replacement import Fade, KneeMeter, Replacement, below
+from auscult.restore.replacement import OFF, Fade, KneeMeter, Replacement, Splice, below, fade_of
 from auscult.restore.stream import BLOCK, Queue, Stream, Wave, Wrapper
 
 LISTENED_S = 60.0
@@ -39,6 +39,7 @@ class ExtensionRequest:
         target_rate_hz: of the result; None: the model's.
         caption: what is to be heard in it, for models that hear text.
         rolloff: how far up its energy shall reach, a share of half the model's rate; None: the model's default.
+        splice: where what was given ends and what is generated begins.
 
     Raises:
         RestorationError: a roll-off outside [0, 1], or no rate.
@@ -47,6 +48,7 @@ class ExtensionRequest:
     target_rate_hz: int | None = None
     caption: str | None = None
     rolloff: float | None = None
+    splice: Splice = "knee"
 
     def __post_init__(self) -> None:
         if self.rolloff is not None and not 0.0 <= self.rolloff <= 1.0:
@@ -98,6 +100,8 @@ class Extended:
         """For people."""
         if self.fade is None:
             return f"nothing to do: its band reaches {self.edge_hz:.0f} Hz already"
+        if self.fade == OFF:
+            return f"extended from {self.edge_hz:.0f} Hz; all of it generated"
         if not np.isfinite(self.fade.high_hz):
             return f"nothing added: what was generated above {self.edge_hz:.0f} Hz is no louder than what was there"
         low_hz, high_hz = self.fade.low_hz, self.fade.high_hz
@@ -115,7 +119,7 @@ class Subject:
 
     channels: int
     edges_hz: tuple[float, ...]
-    rolloffs: tuple[float, ...]
+    rolloffs: tuple[Reading, ...]
     half_rate_hz: float
 
     @classmethod
@@ -124,7 +128,7 @@ class Subject:
         files = np.split(survey.beginning, len(survey.beginning) // channels)
         waves = [file.mean(axis=0) for file in files]
         edges = tuple(band_edge(wave, survey.rate_hz) for wave in waves)
-        rolloffs = tuple(LAST_BELOW.of(wave, survey.rate_hz).ratio for wave in waves)
+        rolloffs = tuple(LAST_BELOW.of(wave, survey.rate_hz) for wave in waves)
         return cls(channels, edges, rolloffs, survey.rate_hz / 2)
 
     @property
@@ -135,7 +139,8 @@ class Subject:
     def told(self, request: ExtensionRequest) -> Told:
         """What a model is told of every channel."""
         items = len(self.edges_hz) * self.channels
-        found = {"rolloff_source": np.repeat(np.array(self.rolloffs, np.float32), self.channels)}
+        ratios = np.array([rolloff.ratio for rolloff in self.rolloffs], np.float32)
+        found = {"rolloff_source": np.repeat(ratios, self.channels)}
         if request.rolloff is not None:
             found["rolloff_target"] = np.full(items, request.rolloff, np.float32)
         if request.caption is not None:
@@ -158,9 +163,12 @@ class ExtendedStream(Wrapper):
     Nothing comes out before the end; :meth:`rest` then gives it block by block.
     """
 
-    def __init__(self, inner: Stream, rate_hz: int, model_hz: int, out_hz: int, subject: Subject):
+    def __init__(
+        self, inner: Stream, rate_hz: int, model_hz: int, out_hz: int, subject: Subject, splice: Splice = "knee"
+    ):
         super().__init__(inner)
         self._rate_hz, self._model_hz, self._out_hz, self._subject = rate_hz, model_hz, out_hz, subject
+        self._splice = splice
         self._files = len(subject.edges_hz)
         self._all = self._files * subject.channels
         self._there = StreamResampler(rate_hz, model_hz, self._all)
@@ -177,8 +185,7 @@ class ExtendedStream(Wrapper):
     def rest(self) -> Iterator[Wave]:
         self._keep(self._there.finish(self._all))
         self._wait(self._inner.finish())
-        measured = zip(self._subject.edges_hz, self._subject.full, self._meters, strict=True)
-        self.done = tuple(Extended(edge, None if full else below(meter.finish())) for edge, full, meter in measured)
+        self.done = tuple(self._done(file) for file in range(self._files))
         spliced = [Replacement(one.fade or KEEP, self._model_hz, self._subject.channels) for one in self.done]
         back = StreamResampler(self._model_hz, self._out_hz, self._all)
         for block in self._spool:
@@ -186,6 +193,12 @@ class ExtendedStream(Wrapper):
             yield back.push(np.concatenate([one.push(*sides) for one, *sides in parts]))
         yield back.push(np.concatenate([one.finish() for one in spliced]))
         yield back.finish(self._all)
+
+    def _done(self, file: int) -> Extended:
+        """What is done to a recording, all of it being heard."""
+        edge_hz, full = self._subject.edges_hz[file], self._subject.full[file]
+        fade = fade_of(self._splice, self._meters[file].finish(), self._subject.rolloffs[file].hz)
+        return Extended(edge_hz, None if full else fade)
 
     def _keep(self, given: Wave) -> None:
         self._given.add(given)
@@ -201,6 +214,20 @@ class ExtendedStream(Wrapper):
         return np.split(given, self._files), np.split(generated, self._files)
 
 
+class GeneratedStream(Stream):
+    """Stands in for a model: what it generated before, at its own rate and level."""
+
+    def __init__(self, generated: Wave):
+        self._left = generated
+
+    def push(self, wave: Wave) -> Wave:
+        ready, self._left = np.split(self._left, [wave.shape[1]], axis=1)
+        return ready
+
+    def finish(self) -> Wave:
+        return self._left
+
+
 class UnchangedStream(Stream):
     """Recordings whose band is full already: to the target rate, nothing else."""
 
@@ -214,6 +241,17 @@ class UnchangedStream(Stream):
 
     def finish(self) -> Wave:
         return self._resampler.finish(self._channels)
+
+
+def respliced(given: Wave, generated: Wave, rate_hz: int, splice: Splice) -> Wave:
+    """An answer with another splice, made of one without (``none``) at no call of a net; both at the model's rate.
+
+    Raises:
+        RestorationError: signals that differ in shape.
+    """
+    channels = given.shape[0]
+    subject = Subject.of(Survey.of([given], rate_hz, channels, LISTENED_S), channels)
+    return ExtendedStream(GeneratedStream(generated), rate_hz, rate_hz, rate_hz, subject, splice).whole(given)
 
 
 class _Spool:

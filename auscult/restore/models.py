@@ -196,9 +196,9 @@ def refuse_unconditioned(model: str | Path) -> None:
         raise unconditioned("the built-in model")
     path = checkpoint_of(Path(model))
     need("torch", f"the model {path.name}")
-    from auscult.hub.opening import read_checkpoint
+    from auscult.hub.opening import hears_noise, read_checkpoint, settled
 
-    if read_checkpoint(path).meta.method.get("conditioning") is None:
+    if not hears_noise(settled(read_checkpoint(path).meta, str(path))):
         raise unconditioned(path.stem)
 
 

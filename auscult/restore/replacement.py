@@ -36,8 +36,8 @@ _DROP_DB = 1.5
 _RUN_HZ = 129.0
 """How wide the given signal must lie under the generated one: 6 bins of 2048 at 44.1 kHz."""
 _POWER_FLOOR = 1e-12
-_SILENCE_DBFS = -100.0
-"""Under the last bit of 16: no sound was recorded there."""
+_SILENCE_DBFS = -160.0
+"""Far under the last bit of 24: no sound was recorded there, whatever gain followed."""
 _DC_BINS = 2
 """An offset is no sound either: a Hann window spreads it over so many bins."""
 FADE_BELOW_KNEE = 0.8

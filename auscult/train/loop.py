@@ -104,7 +104,7 @@ class Trainer:
             main = self.accelerator.is_main_process
             tracker = stack.enter_context(Tracker(plan.options.trackers if main else (), self.run.path, state.step))
             steps = stack.enter_context(closing(loader.steps(state.step, plan.training.steps)))
-            if main and state.step:
+            if main and 0 < state.step < plan.training.steps:
                 self.run.log({"kind": "start", "step": state.step})
             self.tally.start()
             while state.step < plan.training.steps:

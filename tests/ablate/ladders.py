@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from auscult.data.labels import labelled, write_table
+from tests.methods.test_flow import TRANSFORMER
 from tests.train.runs import REGRESSION, SCORE, TOLD, VALIDATION, recipe
 
 SPEECH = {"manifest": "all.jsonl", "where": {"kind": "speech"}}
@@ -33,6 +35,15 @@ LADDER: dict[str, Any] = {
 }
 
 
+TOLD_OF = {"type": "Described", "captions": "captions.jsonl"}
+CUT = {"degradations": [{"type": "RandomLowPass", "cutoff_hz": [3000, 3000]}]}
+TINY_FLOW = recipe(
+    {**REGRESSION, "method": TRANSFORMER, "data": TOLD_OF | {"source": REGRESSION["data"] | CUT | {"crop_s": 0.2}}},
+    training={"steps": 2},
+    validation={**ITEMS, "metrics": ["lsd"], "select": "lsd", "data": TOLD_OF | {"source": ITEMS["data"] | CUT}},
+)
+
+
 def write_ladder(folder: Path, content: dict[str, Any] = LADDER, base: dict[str, Any] = TINY) -> Path:
     """The ladder and its recipe beside it."""
     (folder / "tiny.yaml").write_text(yaml.safe_dump(base))
@@ -47,4 +58,10 @@ def with_lists(corpus: Path) -> Path:
     text = "".join(json.dumps(row) + "\n" for row in rows if row["kind"] != "room")
     for name in ("train.jsonl", "valid.jsonl"):
         (corpus / name).write_text(text)
+    return corpus
+
+
+def with_captions(corpus: Path) -> Path:
+    """The corpus with a table of captions: who speaks."""
+    write_table(labelled([corpus / "all.jsonl"], ["speaker"], where={"kind": "speech"}), corpus / "captions.jsonl")
     return corpus

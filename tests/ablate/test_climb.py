@@ -141,7 +141,7 @@ def test_a_failed_training_is_named_and_the_others_go_on(site: Site, auscult: Ru
     assert "another process is training" in err
     assert "quick: seeds 1 are missing; it is in no mean" in err
     assert "rate: " not in out
-    answers = {one["question"]["factor"]: one for one in json.loads((site.out / "answers.json").read_text())}
+    answers = {one["question"]["factor"]: one for one in json.loads((site.out / "answers.json").read_text())["answers"]}
     assert answers["rate"]["verdict"] == INCOMPLETE
     assert "quick seed 1 missing" in answers["rate"]["words"]
     assert answers["averaging"]["difference"]["items"] == 6

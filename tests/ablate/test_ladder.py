@@ -12,7 +12,7 @@ from auscult.ablate import ladder as ladders
 from auscult.ablate.arms import bind
 from auscult.ablate.plan import lines_of, plan
 from auscult.errors import AuscultError, RecipeError
-from tests.ablate.ladders import LADDER, TINY, TINY_SCORE, with_lists, write_ladder
+from tests.ablate.ladders import LADDER, TINY, TINY_SCORE, with_captions, with_lists, write_ladder
 
 
 def refused(tmp_path: Path, corpus: Path, base: dict[str, Any] = TINY, **changes: Any) -> str:
@@ -92,15 +92,22 @@ def test_a_declared_group_may_change_several_leaves_and_is_told_as_one_part(tmp_
     assert rungs["more"].folder_name(0) == rungs["base"].folder_name(0)
 
 
-SHALLOW = {"noise-small": {"method.net.multipliers": [1]}, "score-small": {"method.net.multipliers": [1]}}
-"""One level instead of four: a dry run costs time for each block, whatever its width."""
+SHALLOW = {
+    "noise-small": {"method.net.multipliers": [1]},
+    "score-small": {"method.net.multipliers": [1]},
+    "sagasr-tiny": {"method.net.dit.depth": 1},
+}
+"""One level or block instead of four: a dry run costs time for each, whatever its width."""
 
 
 @pytest.mark.parametrize("name", ladders.shipped())
-def test_shipped_ladders_pass_their_plan(name: str, corpus: Path, tmp_path: Path) -> None:
+def test_shipped_ladders_pass_their_plan(
+    name: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(with_captions(with_lists(corpus)))
     ladder = ladders.read(name)
-    ladder = replace(ladder, common=SHALLOW.get(ladder.recipe, {}))
-    planned = plan(ladder, with_lists(corpus), tmp_path / "runs", tmp_path / "out")
+    ladder = replace(ladder, common={**ladder.common, **SHALLOW.get(ladder.recipe, {})})
+    planned = plan(ladder, corpus, tmp_path / "runs", tmp_path / "out")
     assert not list(tmp_path.iterdir())  # nothing is written
     assert {arm.rung.name for arm in planned.arms} == ladder.everyone.keys()
     for arm in planned.arms:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,55 @@ def test_branches_in_one_batch_equal_branches_alone() -> None:
         expected = method.features.decode(noise - velocity, low)
     assert torch.allclose(wave, expected, atol=1e-4 * float(expected.abs().max()))
     assert not torch.allclose(u[1], u[2])
+
+
+def test_guidance_within_an_interval_is_guidance_there_and_one_answer_elsewhere() -> None:
+    """At 0.75 and 0.5 of 1, 0.75, 0.5, 0.25: three answers there, one at the other times; the formula step by step."""
+    sampler = {"type": "FlowEuler", "steps": 4, "grid": {"type": "UniformGrid"}}
+    scales = {"guidance_low": 1.4, "guidance_told": 1.2, "guidance_interval": [0.5, 0.8]}
+    method = built(TRANSFORMER, conditioning=scales, sampler=sampler)
+    net = method.nets()["net"].eval()
+    assert isinstance(net, ConditionedDiT)
+    shaken(net)
+    low, given = batch(2).noisy, {"text": torch.from_numpy(np.stack([as_bytes("one dog"), as_bytes("two")]))}
+    rows: list[int] = []
+    noting = net.register_forward_hook(lambda _net, _given, answer: rows.append(len(answer)))
+    with torch.inference_mode():
+        wave = method.restore({"net": net}, low, Draws([1, 2]), given)
+        noting.remove()
+        told, beside = method._conditioning.told(net, given, low, 16_000), method.features.beside(low)
+        x, none = Draws([1, 2]).normal_like(beside), torch.ones(2, dtype=torch.bool)
+        for time in (1.0, 0.75, 0.5, 0.25):
+            t, withheld = torch.full((2,), time), told.withheld(none)
+            velocity = net(x, t, beside, told)
+            if 0.5 <= time <= 0.8:
+                null, alone = (net(x, t, one, withheld) for one in (torch.full_like(beside, -5.0), beside))
+                velocity = -0.4 * null + 0.2 * alone + 1.2 * velocity
+            x = x - 0.25 * velocity
+        expected = method.features.decode(x, low)
+    assert rows == [2, 6, 6, 2]
+    assert torch.allclose(wave, expected, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_roll_offs_may_stand_before_the_frames_as_well() -> None:
+    """A prefix token more, which moves the answer and learns; its width is checked with the chain."""
+    node = {**TRANSFORMER, "net": {**TRANSFORMER["net"], "prefix": True, "dit": DIT | {"prefix_width": 64}}}
+    method, given = built(node), batch()
+    net = method.nets()["net"]
+    assert isinstance(net, ConditionedDiT)
+    assert net.chain.endswith("token_width 32 and global_width 64, prefix_width 64")
+    shaken(net)
+    shared = method.forward(method.nets(), given, Draws(range(4)))
+    context = net.context(shared.told)
+    assert context.prefix is not None
+    assert context.prefix.shape == (4, 1, 64)
+    without = net.dit(shared.x, shared.t, replace(context, prefix=torch.zeros_like(context.prefix)), shared.beside)
+    assert not torch.allclose(net(shared.x, shared.t, shared.beside, shared.told), without)
+    method.loss("net", method.nets(), given, shared, Draws(range(4))).total.backward()
+    assert net.dit.prefix_embed is not None
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in net.dit.prefix_embed.parameters())
+    with pytest.raises(RecipeError, match="the prefix 64; set dit.token_width, dit.global_width and dit.prefix_width"):
+        built({**node, "net": {**node["net"], "dit": DIT}})
 
 
 @pytest.mark.parametrize("node", ALL.values(), ids=ALL)

@@ -310,6 +310,15 @@ def test_roll_offs_of_input_and_target_are_told_apart(kind: Any, tokens: int, wi
     assert all(p.grad is not None for name, p in net.named_parameters() if "token" not in name)
 
 
+def test_roll_offs_of_the_input_alone_are_one_token_deaf_to_the_target() -> None:
+    torch.manual_seed(0)
+    net, low = LearnedRolloff(32, target=False), torch.tensor([0.2, 0.5])
+    told, other = (net(low, target) for target in (torch.tensor([0.9, 0.5]), torch.zeros(2)))
+    assert (told.tokens.shape, told.global_cond.shape, net.aims) == ((2, 1, 32), (2, 32), False)
+    assert torch.equal(told.tokens, other.tokens)
+    assert torch.equal(told.global_cond, other.global_cond)
+
+
 def test_fixed_roll_offs_go_from_one_to_ten_thousand_periods() -> None:
     net = FixedRolloff(512)
     assert net.frequencies.shape == (256,)

@@ -12,13 +12,15 @@ import soundfile
 from auscult.audio.band import band_edge
 from auscult.audio.clip import Clip
 from auscult.audio.resample import resample
+from auscult.audio.rolloff import LAST_BELOW
 from auscult.errors import RestorationError
 from auscult.hub.bundle import Meta, save
 from auscult.metrics.base import Signals
 from auscult.metrics.superresolution import LowBandDeviation
 from auscult.restore.engine import Job, Restorer, Settings
-from auscult.restore.extension import ExtensionRequest
+from auscult.restore.extension import ExtensionRequest, respliced
 from auscult.restore.models import Cut, built_in, model_of
+from auscult.restore.replacement import Splice
 from tests.methods.test_flow import LATENT, TRANSFORMER, U_NET, built
 from tests.noise import shaken
 from tests.processes import Run
@@ -169,6 +171,8 @@ def test_the_command(narrow: np.ndarray, tmp_path: Path, auscult: Run) -> None:
     found = json.loads(out)[0]
     assert (code, found["rate_hz"]) == (0, 16_000)
     assert set(found["extended"]) == {"edge_hz", "given_up_to_hz", "generated_from_hz"}
+    code, out, _ = run("raw", "--splice", "none", "--json")
+    assert (code, json.loads(out)[0]["extended"]["generated_from_hz"]) == (0, 0.0)
     waves = [soundfile.read(tmp_path / f"{name}.wav")[0] for name in ("plain", "told")]
     assert len(waves[0]) == 12_000
     assert not np.array_equal(*waves)
@@ -179,3 +183,30 @@ def test_the_command(narrow: np.ndarray, tmp_path: Path, auscult: Run) -> None:
     code, _, err = auscult("enhance", tmp_path / "a.wav", "-o", tmp_path / "x.wav", "--caption", "rain")
     assert code == 2
     assert "no model of super-resolution" in " ".join(err.split())
+
+
+@pytest.mark.parametrize("splice", ["knee", "hard", "cosine", "none"])
+def test_a_splice_made_afterwards_is_that_of_the_restoration(splice: Splice, narrow: np.ndarray) -> None:
+    """Of what was generated without one, without another call of the net."""
+    given, model = resample(narrow, 8_000, 16_000), restorer()
+    generated = model.enhance(given, 16_000, extension=ExtensionRequest(splice="none"))
+    asked = ExtensionRequest(splice=splice)
+    at_once = model.enhance(given, 16_000, extension=asked)
+    assert np.allclose(respliced(given, generated, 16_000, splice), at_once, atol=1e-6)
+
+
+def test_splices_lie_where_they_are_asked_for(narrow: np.ndarray, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", narrow[:1].T, 8_000)
+    rolloff_hz = LAST_BELOW.of(resample(narrow[:1], 8_000, 16_000)[0], 16_000).hz
+    edges = {}
+    for splice in ("knee", "hard", "cosine", "none"):
+        settings = Settings(extension=ExtensionRequest(splice=splice))
+        done = restorer().enhance_file(tmp_path / "a.wav", tmp_path / f"{splice}.wav", settings).extended
+        assert done is not None
+        assert done.fade is not None
+        edges[splice] = (done.fade.low_hz, done.fade.high_hz)
+    assert edges["hard"] == pytest.approx((rolloff_hz, rolloff_hz), abs=8.0)
+    assert edges["cosine"] == pytest.approx((0.9 * rolloff_hz, 1.1 * rolloff_hz), abs=8.0)
+    assert edges["none"] == (0.0, 0.0)
+    assert edges["knee"][0] == pytest.approx(0.8 * edges["knee"][1])
+    assert done.in_words().endswith("all of it generated")

@@ -43,7 +43,7 @@ def small(raw: dict[str, Any]) -> dict[str, Any]:
             raw["method"][name] |= NARROW[raw["method"][name]["type"]]
     if raw["method"]["net"]["type"] == "ConditionedDiT":
         latent = raw["method"]["features"]["type"] == "Latents"
-        sizes = {"channels": 4, "concat_channels": 4} if latent else {"channels": 256, "concat_channels": 256}
+        sizes = {"channels": 4, "concat_channels": 4} if latent else {"channels": 144, "concat_channels": 256}
         raw["method"]["net"]["dit"] |= sizes
         raw["method"]["features"] |= {"codec": CODEC, "untrained": True} if latent else {}
     if "sampler" in raw["method"]:
