@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import nn
 
+from auscult.data.captions import as_text
 from auscult.diagnose.case import Case, Given
 from auscult.diagnose.clock import Clock
 from auscult.diagnose.evidence import Absent, Step
 from auscult.diagnose.examine import examine
 from auscult.diagnose.gather.calling import LossCall, terms
 from auscult.diagnose.gather.foreign import items_of
-from auscult.diagnose.gather.practice import Ours, synthetic_batches
+from auscult.diagnose.gather.practice import CAPTION, Ours, synthetic_batches
 from auscult.errors import DataError, RecipeError, TrustError
 from auscult.features.spectral import CompressedSTFT
 from auscult.losses.waveform import L1
@@ -134,6 +135,12 @@ def test_fresh_nets_are_new_and_the_same_question_has_the_same_answer():
 def test_without_anything_that_trains_it_is_said_what_to_give():
     with pytest.raises(Absent, match=r"--recipe.*--loader"):
         _ = case().practice
+
+
+def test_synthetic_items_say_what_they_are_to_nets_that_hear_text():
+    """A tower that is told nothing learns nothing, and would look frozen."""
+    batch = synthetic_batches(16_000)(0, 0)
+    assert {as_text(row) for row in batch.conditions["text"]} == {CAPTION}
 
 
 def test_data_that_do_not_fit_the_recipe_are_said_and_replaced(tmp_path):

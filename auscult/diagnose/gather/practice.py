@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from auscult import recipe
 from auscult.catalogue import check_trust
 from auscult.conditions.noise_reference import KEYS, OTHER
+from auscult.data.captions import as_bytes
 from auscult.data.loader import collate
 from auscult.data.pairs import PairBatch, PairSource
 from auscult.diagnose.evidence import Absent, Practice, Step
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 BATCH, LONGEST_S = 4, 1.0
 """Batches are small and short: what a loss compares shows in a second of speech."""
+CAPTION = "a voice speaks in noise"
 SMALLER = 2
 """A net is asked about one item of a batch, over this part of its length."""
 Batches = Callable[[int, int], PairBatch | None]
@@ -236,10 +238,14 @@ def _as_pairs(waves: Mapping[str, np.ndarray], place: int) -> PairBatch:
 
 
 def _told(noise: np.ndarray, noisy: np.ndarray) -> dict[str, np.ndarray]:
-    """References for methods that are told of the noise: the noise played backwards; others do not look at them."""
+    """For methods that are told of the noise: the noise played backwards; for those that hear text: a caption.
+
+    Others do not look at them.
+    """
     rms = np.sqrt(np.square(noise).mean((1, 2)))
     wave, count = noise[..., ::-1] / rms[:, None, None], np.full(len(noise), noise.shape[-1])
     level = np.log(rms / np.abs(noisy).max((1, 2))).astype(np.float32)
     told = dict(zip(KEYS, (wave, count, level), strict=True))
     other = dict(zip(OTHER, (np.roll(wave, wave.shape[-1] // 2, -1), count, level), strict=True))
-    return {**other, **told, CLASS: np.zeros(len(noise), int)}
+    caption = np.stack([as_bytes(CAPTION)] * len(noise))
+    return {**other, **told, CLASS: np.zeros(len(noise), int), "text": caption}
