@@ -66,7 +66,7 @@ def test_a_fault_knows_its_right_answers() -> None:
     assert lag.exact("lag")
     assert lag.right("varying-lag")
     assert not lag.right("swapped-sides")
-    unseen = faults()["data", "mu-law"]
+    unseen = faults()["data", "swapped-bytes"]
     assert unseen.right("abnormal-run")
     assert unseen.right("duplicates")
     assert BY_ID["duplicates"].family == unseen.family

@@ -592,7 +592,7 @@ def test_a_reload_keeps_answers_and_order(made: Any, folders: Path, open_page: A
         page.keyboard.press("ArrowRight")
     advance(page)
     page.reload()
-    assert page.locator("#end").is_visible()
+    page.locator("#end").wait_for(state="visible")
     found = json.loads(save(page, tmp_path).read_text())
     assert [trial["answer"] for trial in found["trials"]] == [
         {"1": 60, "2": 60, "3": 60, "4": 60},
