@@ -65,7 +65,6 @@ def evaluate(
     from auscult.evaluate.store import Store, join, load
     from auscult.evaluate.study import Study, plan
     from auscult.evaluate.summary import summarise
-    from auscult.report import sgmse_results
 
     for module in ("pyarrow", "jinja2", "matplotlib") if report else ("pyarrow",):
         check_installed(module, "auscult evaluate")  # before the work, not after it
@@ -85,9 +84,7 @@ def evaluate(
         checked = carry_out(planned, store, conduct, bar.done)
         whole, marks = join(store.evaluation(), others, mixed)
     summary = summarise(whole, [*marks, *in_words(checked)])
-    written = _write(out, whole, summary, report, export)
-    if form is not None:
-        written += sgmse_results.write_results(out, whole)
+    written = _write(out, whole, summary, report, export, form)
     if json:
         print_json({"folder": str(out), "fingerprint": whole.fingerprint, **asdict(summary)})
         return
@@ -242,10 +239,17 @@ class _Progress:
         self._bar.stop()
 
 
-def _write(out: Path, evaluation: Evaluation, summary: Summary, report: bool, export: Path | None) -> list[str]:
+def _write(
+    out: Path,
+    evaluation: Evaluation,
+    summary: Summary,
+    report: bool,
+    export: Path | None,
+    form: options.Format | None,
+) -> list[str]:
     """All files of a finished evaluation; their names."""
     from auscult.files import write_bytes
-    from auscult.report import tables
+    from auscult.report import sgmse_results, tables
 
     texts = {
         "scores.csv": tables.csv_text(evaluation),
@@ -267,6 +271,8 @@ def _write(out: Path, evaluation: Evaluation, summary: Summary, report: bool, ex
 
         for missing in write_folder(evaluation, summary, export):
             typer.secho(missing, fg="yellow", err=True)
+    if form is not None:
+        written += sgmse_results.write_results(out, evaluation)
     return written
 
 

@@ -19,6 +19,8 @@ from auscult.errors import AuscultError
 
 DEFAULT_BUDGET_S = 300.0
 FAILED = "the check itself failed, please report it"
+STUMBLES = (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+"""What numbers, shapes, tables and files that nobody thought of make numpy, torch and our own code raise."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def _answers(check: Check, case: Case) -> list[Finding] | str:
         return error.why
     except AuscultError as error:
         return str(error)
-    except Exception as error:  # noqa: BLE001  see above
+    except STUMBLES as error:
         return f"{FAILED}: {type(error).__name__}: {error}"
     answers = [answer] if isinstance(answer, Finding) else list(answer or ())
     return [replace(one, check=check.id) for one in answers]

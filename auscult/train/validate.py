@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -83,7 +84,7 @@ def held_out(validation: Validation, key: Key) -> dict[int, Pair]:
         DataError: none is left to take its place.
     """
     places = list(validation.indices())
-    spare = [index for index in range(len(validation.data)) if index not in set(places)]
+    spare = sorted(set(range(len(validation.data))) - set(places))
     return dict(_usable(validation, key, index, spare) for index in places)
 
 
@@ -148,17 +149,17 @@ def _lost(failures: Mapping[str, str], baseline: Baseline, number: int, pair: Pa
 
 
 def _usable(validation: Validation, key: Key, wanted: int, spare: list[int]) -> tuple[int, Pair]:
-    """An item, or the next of the spare ones, which is taken out of them."""
-    following = sorted(spare, key=lambda place: (place < wanted, place))
-    for index in (wanted, *following):
-        if index != wanted:
-            spare.remove(index)
+    """An item, or the next of the spare ones, round the end; those that are tried are spare no longer."""
+    index = wanted
+    while True:
         for attempt in range(ATTEMPTS):
             try:
                 return index, validation.data.pair(index, key.child(index, attempt))
             except Unusable as error:
                 reason = error
-    raise DataError(
-        f"validation item {wanted} is unusable ({reason}), and none is left to take its place; exclude it from the "
-        "validation data"
-    )
+        if not spare:
+            raise DataError(
+                f"validation item {wanted} is unusable ({reason}), and none is left to take its place; exclude it from "
+                "the validation data"
+            )
+        index = spare.pop(bisect(spare, wanted) % len(spare))

@@ -88,19 +88,20 @@ def read(path: Path) -> Verdict:
 
 
 def _asked(case: Planned, shelf: Shelf) -> Verdict:
-    from auscult.diagnose.examine import FAILED, examine
+    from auscult.diagnose.examine import FAILED, STUMBLES, examine
+    from auscult.errors import AuscultError
 
     began = _cpu_s()
     try:
         given = made(case, shelf)
-    except Exception as error:  # noqa: BLE001  a case that cannot be made is told, not lost among the others
+    except (AuscultError, *STUMBLES) as error:  # a case that cannot be made is told, not lost among the others
         return Verdict(case.id, failed=f"{UNMADE}: {type(error).__name__}: {error}"[:400])
     made_s = _cpu_s() - began
     rules = tuple(name for name, rule in RULES.items() if rule(given))
     began, since = _cpu_s(), time.monotonic()
     try:
         found = examine(given, BUDGET_S)
-    except Exception as error:  # noqa: BLE001  the doctor's own failure counts against it
+    except (AuscultError, *STUMBLES) as error:  # the doctor's own failure counts against it
         return Verdict(case.id, failed=f"{type(error).__name__}: {error}"[:400], made_s=made_s, rules=rules)
     broken = [f"{check}: {reason}" for check, reason in found.not_run if reason.startswith(FAILED)]
     heads = [one.finding for one in found.ranked]
